@@ -1,0 +1,92 @@
+"""Installs tfsemcomp: semantic image compression in TensorFlow 2 / Keras."""
+
+import os
+import sys
+
+if not (3, 10) <= sys.version_info[:2] <= (3, 11):
+    sys.exit(
+        "error: tfsemcomp needs Python 3.10 or 3.11 (TensorFlow 2.14 exists for no "
+        f"other); this is Python {sys.version.split()[0]}: install python3.11 and "
+        "run it from there."
+    )
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _read_version() -> str:
+    scope: dict[str, str] = {}
+    with open(os.path.join(HERE, "tfsemcomp", "version.py"), encoding="utf-8") as file:
+        exec(file.read(), scope)
+    return scope["__version__"]
+
+
+def _read_text(name: str) -> str:
+    with open(os.path.join(HERE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+CORE = [
+    "absl-py>=1.4",
+    "jpeglib>=1.0.2,<2",
+    "mozjpeg-lossless-optimization>=1.1,<2",
+    "numba>=0.58,<1",
+    "numpy>=1.23.5,<2",
+    "pillow>=11.3",
+    "tensorflow>=2.14.1,<2.15",
+    "tensorflow-compression>=2.14.1,<2.15",
+    "tqdm>=4.60",
+]
+EXTRAS = {
+    # Codecs and figures to compare with.
+    "bench": [
+        "bjontegaard>=1.3",
+        "matplotlib>=3.7",
+        "pandas>=2.0,<3",
+        "pillow-heif>=0.18",
+        "pillow-jxl-plugin>=1.3",
+        "pyjpegli>=0.3",
+    ],
+    # Records from TensorFlow Datasets, pre-trained trunks, Beam pipelines.
+    "beam": ["apache-beam>=2.50,<3"],
+    "train": [
+        "keras-cv>=0.9,<0.10",
+        "tensorboard>=2.14,<2.15",
+        "tensorflow-datasets>=4.9,<4.10",
+        # Newer ones need protobuf 5, which TensorFlow 2.14 does not take.
+        "tensorflow-metadata<1.16",
+    ],
+    "serving": ["tensorflow-serving-api>=2.14.1,<2.15"],
+}
+EXTRAS["dev"] = [
+    *EXTRAS["bench"],
+    *EXTRAS["train"],
+    "pytest>=7.4",
+    "pytest-xdist>=3.3",
+    "psnr-hvsm>=0.2",
+    "ruff>=0.6",
+    "scikit-image>=0.22",
+    "sewar>=0.4.6",
+]
+
+setup(
+    name="tfsemcomp",
+    version=_read_version(),
+    description="Semantic image compression in TensorFlow 2 and Keras",
+    long_description=_read_text("README.md"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.12",
+    packages=find_packages(include=["tfsemcomp", "tfsemcomp.*"]),
+    include_package_data=True,
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["tfsemcomp=tfsemcomp.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
+)

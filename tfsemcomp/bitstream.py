@@ -1,0 +1,468 @@
+"""The container that the learned codecs write: header, chunks, checks, limits.
+
+    header: magic 4 | version 1 | codec 1 | fingerprint 4 | width varint | height varint
+    chunk:  type and layer 1 | length varint | CRC-32 4 | payload
+
+The header takes 14 bytes at 256x256 and a chunk 8 bytes at most while its payload is
+below 2 MiB. Each CRC also covers the CRC before it (the first one: the header), so a
+chunk that was moved, repeated, inserted or taken from another stream is found, while a
+stream that was cut after a whole chunk stays valid. docs/BITSTREAM.md is the normative
+description; this module knows no codec.
+"""
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tfsemcomp import errors
+
+# The first byte never occurs in UTF-8 or ASCII text.
+MAGIC = b"\xf7TSC"
+VERSION = 1
+# A stream with more is refused: tiny chunks would cost far more memory than bytes.
+MAX_CHUNKS = 65536
+MAX_LAYERS = 16
+_MAX_VALUE = 2**32 - 1
+_MAX_VARINT_BYTES = 5
+_CRC = struct.Struct(">I")
+
+# Numbers are part of the format: never changed, never given to another codec. Those of
+# standard files name the base codec inside a `base` chunk, never a container.
+CODEC_NUMBERS: dict[str, int] = {
+    "msroi_jpeg": 1,
+    "rnn": 2,
+    "layered": 3,
+    "conceptual": 4,
+    "semantic_enhanced": 5,
+    "hyperprior": 6,
+    "jpeg": 16,
+    "webp": 17,
+    "jpeg2000": 18,
+    "avif": 19,
+    "heif": 20,
+    "jxl": 21,
+    "bpg": 22,
+}
+CONTAINER_CODECS = frozenset(
+    {"rnn", "layered", "conceptual", "semantic_enhanced", "hyperprior"}
+)
+# 0 stays unused so that runs of zeros are no chunks; 15 is kept for an extension.
+CHUNK_TYPES: dict[str, int] = {
+    "meta": 1,
+    "text": 2,
+    "structure": 3,
+    "texture": 4,
+    "signal": 5,
+    "hyper": 6,
+    "base": 7,
+    "labels": 8,
+    "boundaries": 9,
+    "map": 10,
+    "residual": 11,
+    "codes": 12,
+}
+_CODEC_NAMES = {number: name for name, number in CODEC_NUMBERS.items()}
+_CHUNK_NAMES = {number: name for name, number in CHUNK_TYPES.items()}
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What an input may declare; None switches a limit off.
+
+    Attributes:
+        pixels: width times height, at most.
+        side: width and height, each at most.
+        layers: number of layers, at most; the format itself ends at 16.
+    """
+
+    pixels: int | None = 2**28
+    side: int | None = 32768
+    layers: int | None = 16
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not (_is_int(value) and value >= 1):
+                raise ValueError(
+                    f"`{field.name}` must be a positive integer or None, "
+                    f"received {value!r}"
+                )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raises LimitError if an image of this size is larger than allowed."""
+        if self.side is not None and max(width, height) > self.side:
+            raise errors.LimitError(
+                f"{width}x{height} exceeds the limit of {self.side} pixels a side; "
+                "raise `Limits.side` to allow it"
+            )
+        if self.pixels is not None and width * height > self.pixels:
+            raise errors.LimitError(
+                f"{width}x{height} is {width * height} pixels, the limit is "
+                f"{self.pixels}; raise `Limits.pixels` to allow it"
+            )
+
+    def check_layers(self, layers: int) -> None:
+        """Raises LimitError if a stream has more layers than allowed."""
+        if self.layers is not None and layers > self.layers:
+            raise errors.LimitError(
+                f"the stream has {layers} layers, the limit is {self.layers}; raise "
+                "`Limits.layers` to allow it"
+            )
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What every stream says about itself.
+
+    Attributes:
+        codec: a name of `CONTAINER_CODECS`.
+        fingerprint: 4 bytes that identify model and tables; zeros without a model.
+        width, height: size of the image in pixels, 1 to 2**32 - 1.
+        version: of the format.
+
+    Raises: ValueError if a field is none of these.
+    """
+
+    codec: str
+    fingerprint: bytes
+    width: int
+    height: int
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if self.codec not in CONTAINER_CODECS:
+            raise ValueError(
+                f"`codec` must be one of {sorted(CONTAINER_CODECS)}, "
+                f"received {self.codec!r}"
+            )
+        if not isinstance(self.fingerprint, bytes) or len(self.fingerprint) != 4:
+            raise ValueError(
+                f"`fingerprint` must be 4 bytes, received {self.fingerprint!r}"
+            )
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not (_is_int(value) and 1 <= value <= _MAX_VALUE):
+                raise ValueError(
+                    f"`{name}` must be an integer from 1 to {_MAX_VALUE}, "
+                    f"received {value!r}"
+                )
+        if self.version != VERSION:
+            raise ValueError(f"`version` must be {VERSION}, received {self.version!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """One piece of a stream.
+
+    Attributes:
+        type: a name of `CHUNK_TYPES`.
+        payload: the codec's own bytes, possibly none.
+        layer: 0 to 15; a reader that stops before a layer needs no later chunk.
+
+    Raises: ValueError if a field is none of these.
+    """
+
+    type: str
+    payload: bytes
+    layer: int = 0
+
+    def __post_init__(self) -> None:
+        if self.type not in CHUNK_TYPES:
+            raise ValueError(
+                f"`type` must be one of {sorted(CHUNK_TYPES)}, received {self.type!r}"
+            )
+        if not isinstance(self.payload, bytes):
+            raise ValueError(
+                f"`payload` must be bytes, received {type(self.payload).__name__}"
+            )
+        if len(self.payload) > _MAX_VALUE:
+            raise ValueError(
+                f"`payload` must have at most {_MAX_VALUE} bytes, "
+                f"received {len(self.payload)}"
+            )
+        if not (_is_int(self.layer) and 0 <= self.layer < MAX_LAYERS):
+            raise ValueError(
+                f"`layer` must be an integer from 0 to {MAX_LAYERS - 1}, "
+                f"received {self.layer!r}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """A parsed stream: its header and at least one chunk, layers in rising order."""
+
+    header: Header
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def layers(self) -> int:
+        """Number of layers: the highest layer of a chunk plus 1."""
+        return self.chunks[-1].layer + 1
+
+
+def is_container(data: bytes) -> bool:
+    """Tells whether `data` begins like a stream of this format, of any version."""
+    return bytes(data[: len(MAGIC)]) == MAGIC
+
+
+def write(header: Header, chunks: Iterable[Chunk]) -> bytes:
+    """Puts header and chunks together.
+
+    Args:
+        header: goes first.
+        chunks: 1 to `MAX_CHUNKS` of them, layers never decreasing.
+
+    Returns: the stream; `read` gives back the same header and chunks.
+    Raises: ValueError if there is no chunk, too many, or a layer decreases.
+    """
+    chunks = tuple(chunks)
+    if not 1 <= len(chunks) <= MAX_CHUNKS:
+        raise ValueError(
+            f"`chunks` must hold 1 to {MAX_CHUNKS} chunks, received {len(chunks)}"
+        )
+    layers = [chunk.layer for chunk in chunks]
+    if layers != sorted(layers):
+        raise ValueError(f"`chunks` must not decrease in layer, received {layers}")
+    head = _header_bytes(header)
+    parts = [head]
+    link = head
+    for chunk in chunks:
+        tag = bytes([CHUNK_TYPES[chunk.type] << 4 | chunk.layer])
+        start = tag + _varint(len(chunk.payload))
+        link = _chained_crc(link, start, chunk.payload)
+        parts += [start, link, chunk.payload]
+    return b"".join(parts)
+
+
+def read(
+    data: bytes, *, limits: Limits = DEFAULT_LIMITS, allow_torn: bool = False
+) -> Stream:
+    """Takes a stream apart and checks all of it.
+
+    Args:
+        data: the whole stream.
+        limits: checked before anything is allocated.
+        allow_torn: if the stream is cut or damaged somewhere, return the chunks before
+            that place instead of raising. A layer may then lack its last chunks; the
+            codec decides what to make of it.
+
+    Returns: header and chunks, at least one.
+    Raises:
+        BitstreamError: for anything but an undamaged stream.
+        LimitError: if the stream declares more than `limits` allow.
+        ValueError: if `data` is not bytes.
+    """
+    data = _check_bytes(data)
+    return _read(data, limits, allow_torn)[0]
+
+
+def truncate(data: bytes, layers: int, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Cuts a stream down to its first layers without re-encoding anything.
+
+    Args:
+        data: the whole stream.
+        layers: chunks with a layer below this stay; at least 1.
+        limits: as in `read`.
+
+    Returns: a valid stream, a prefix of `data`.
+    Raises: as `read`; ValueError also if no chunk would be left.
+    """
+    if not (_is_int(layers) and layers >= 1):
+        raise ValueError(f"`layers` must be an integer >= 1, received {layers!r}")
+    data = _check_bytes(data)
+    stream, ends = _read(data, limits, allow_torn=False)
+    kept = sum(chunk.layer < layers for chunk in stream.chunks)
+    if not kept:
+        raise ValueError(
+            f"`layers` must be at least {stream.chunks[0].layer + 1} for this stream, "
+            f"whose first chunk is of layer {stream.chunks[0].layer}; received {layers}"
+        )
+    return data[: ends[kept - 1]]
+
+
+def describe(
+    data: bytes, *, limits: Limits = DEFAULT_LIMITS, allow_torn: bool = False
+) -> dict[str, Any]:
+    """Says what a stream holds, without decoding and in values that JSON takes.
+
+    Args: as of `read`.
+    Returns: a dict with `version`, `codec`, `fingerprint` (8 hexadecimal digits),
+        `width`, `height`, `layers`, `chunks` (a list of dicts with `type`, `layer` and
+        `bytes`, the chunk's size in the stream with its overhead), `header_bytes`,
+        `bytes` (of all of `data`) and `bpp` (bits of all of `data` a pixel).
+    Raises: as `read`.
+    """
+    data = _check_bytes(data)
+    stream, ends = _read(data, limits, allow_torn)
+    header = stream.header
+    header_bytes = len(_header_bytes(header))
+    starts = [header_bytes, *ends[:-1]]
+    sizes = [end - start for start, end in zip(starts, ends, strict=True)]
+    return {
+        "version": header.version,
+        "codec": header.codec,
+        "fingerprint": header.fingerprint.hex(),
+        "width": header.width,
+        "height": header.height,
+        "layers": stream.layers,
+        "chunks": [
+            {"type": chunk.type, "layer": chunk.layer, "bytes": size}
+            for chunk, size in zip(stream.chunks, sizes, strict=True)
+        ],
+        "header_bytes": header_bytes,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (header.width * header.height),
+    }
+
+
+class _DamageError(errors.BitstreamError):
+    """The stream ends or breaks here; what came before is sound."""
+
+
+def _check_bytes(data: bytes) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ValueError(f"`data` must be bytes, received {type(data).__name__}")
+    return bytes(data)
+
+
+def _varint(value: int) -> bytes:
+    """Base 128, least significant group first, top bit set on all but the last byte."""
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def _read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
+    """Returns the value and the offset after it; one value has one form only."""
+    value = 0
+    for index in range(_MAX_VARINT_BYTES):
+        if offset + index >= len(data):
+            raise _DamageError(f"the stream ends within the {what}")
+        byte = data[offset + index]
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            if byte == 0 and index > 0:
+                raise _DamageError(f"the {what} is not in its shortest form")
+            return value, offset + index + 1
+    raise _DamageError(f"the {what} is longer than {_MAX_VARINT_BYTES} bytes")
+
+
+def _chained_crc(link: bytes, start: bytes, payload: bytes) -> bytes:
+    return _CRC.pack(zlib.crc32(payload, zlib.crc32(start, zlib.crc32(link))))
+
+
+def _header_bytes(header: Header) -> bytes:
+    return b"".join(
+        [
+            MAGIC,
+            bytes([header.version, CODEC_NUMBERS[header.codec]]),
+            header.fingerprint,
+            _varint(header.width),
+            _varint(header.height),
+        ]
+    )
+
+
+def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
+    """Returns the header and its size in bytes; its CRC is that of the first chunk."""
+    if not is_container(data):
+        raise errors.BitstreamError(
+            "not a tfsemcomp stream: it does not begin with the magic bytes "
+            f"{MAGIC.hex()}"
+        )
+    fixed = len(MAGIC) + 6
+    if len(data) < fixed:
+        raise errors.BitstreamError("the stream ends within its header")
+    version, number = data[4], data[5]
+    if version != VERSION:
+        raise errors.BitstreamError(
+            f"the stream has format version {version}, this is a reader of version "
+            f"{VERSION}; a newer tfsemcomp may be needed"
+        )
+    codec = _CODEC_NAMES.get(number)
+    if codec is None:
+        raise errors.BitstreamError(
+            f"the stream has codec number {number}, which is unknown here; a newer "
+            "tfsemcomp may be needed"
+        )
+    if codec not in CONTAINER_CODECS:
+        raise errors.BitstreamError(
+            f"the stream has codec number {number} ({codec}), which writes files of "
+            "its own and never this container"
+        )
+    width, offset = _read_varint(data, fixed, "width")
+    height, offset = _read_varint(data, offset, "height")
+    if not (1 <= width <= _MAX_VALUE and 1 <= height <= _MAX_VALUE):
+        raise errors.BitstreamError(f"the stream declares a size of {width}x{height}")
+    limits.check_size(width, height)
+    return Header(codec, data[6:fixed], width, height, version), offset
+
+
+def _read_chunks(
+    data: bytes, offset: int, limits: Limits
+) -> Iterator[tuple[Chunk, int]]:
+    """Yields each chunk with the offset of its end, the header ending at `offset`."""
+    link = data[:offset]
+    count = 0
+    layer = 0
+    while offset < len(data):
+        count += 1
+        if count > MAX_CHUNKS:
+            raise errors.LimitError(f"the stream has more than {MAX_CHUNKS} chunks")
+        where = f"chunk {count}"
+        length, start = _read_varint(data, offset + 1, f"length of {where}")
+        end = start + _CRC.size + length
+        if end > len(data):
+            raise _DamageError(
+                f"{where} needs {end - len(data)} bytes more than the stream has"
+            )
+        stored, payload = data[start : start + _CRC.size], data[start + _CRC.size : end]
+        link = _chained_crc(link, data[offset:start], payload)
+        if link != stored:
+            raise _DamageError(
+                f"{where} is damaged or out of its place (its CRC does not match)"
+            )
+        kind, previous = data[offset] >> 4, layer
+        layer = data[offset] & 0x0F
+        if kind not in _CHUNK_NAMES:
+            raise errors.BitstreamError(
+                f"{where} has type {kind}, which is unknown here; a newer tfsemcomp "
+                "may be needed"
+            )
+        if layer < previous:
+            raise errors.BitstreamError(
+                f"{where} is of layer {layer}, below layer {previous} before it"
+            )
+        limits.check_layers(layer + 1)
+        yield Chunk(_CHUNK_NAMES[kind], payload, layer), end
+        offset = end
+
+
+def _read(
+    data: bytes, limits: Limits, allow_torn: bool
+) -> tuple[Stream, tuple[int, ...]]:
+    """Returns the stream and the offsets at which its chunks end."""
+    header, offset = _read_header(data, limits)
+    chunks, ends = [], []
+    try:
+        for chunk, end in _read_chunks(data, offset, limits):
+            chunks.append(chunk)
+            ends.append(end)
+    except _DamageError:
+        if not (allow_torn and chunks):
+            raise
+    if not chunks:
+        raise errors.BitstreamError("the stream ends after its header")
+    return Stream(header, tuple(chunks)), tuple(ends)

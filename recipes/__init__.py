@@ -1,0 +1,1 @@
+"""Scripts, one a training or evaluation job."""

@@ -1,0 +1,169 @@
+"""Train the MSROI classifier, from labels and, if wanted, from a teacher's features.
+
+Paper:  arXiv 1612.08712 (the map network); distillation is this project's addition.
+Run:    python recipes/train_msroi.py --size=small --out=runs/msroi \
+            --data=records/caltech101:train,records/photos:train --weights=1,1 \
+            --validation=records/caltech101:test --teacher=imagenet
+Resume: the same command; it goes on from the newest checkpoint in --out.
+Result: OUT/student.weights.h5 and OUT/run.json; then recipes/export_msroi.py.
+
+`--teacher` is `none`, `imagenet` (Keras downloads MobileNet) or the path of an npz. The
+teacher's class shares come from a ridge classifier on its features of the labelled
+images. `--backbone=MobileNetV2` (any `tf.keras.applications` network) replaces the
+trunk by one with ImageNet weights, for your own use; such weights are not shipped.
+"""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from tfsemcomp.data import pipeline, records
+from tfsemcomp.errors import SemCompError
+from tfsemcomp.models.msroi_cnn import SIZES, MsroiCnn
+from tfsemcomp.models.msroi_trainer import MsroiLoss, MsroiTrainer
+from tfsemcomp.models.teacher import Teacher
+from tfsemcomp.training import loop
+from tfsemcomp.training.linear_probe import fit_ridge
+
+_DATA = flags.DEFINE_list("data", None, "folder:split pairs of records.", required=True)
+_WEIGHTS = flags.DEFINE_list("weights", None, "Share of each --data; default by size.")
+_VALIDATION = flags.DEFINE_string("validation", None, "folder:split to measure on.")
+_OUT = flags.DEFINE_string("out", None, "Folder of the run.", required=True)
+_SIZE = flags.DEFINE_enum("size", "small", sorted(SIZES), "Size of the network.")
+_BACKBONE = flags.DEFINE_string("backbone", None, "Keras trunk, ImageNet weights.")
+_TEACHER = flags.DEFINE_string("teacher", "none", "none, imagenet or an npz.")
+_LOSS = flags.DEFINE_enum("loss", "softmax", ["softmax", "sigmoid"], "Label loss.")
+_CROP = flags.DEFINE_integer("crop", 160, "Pixels, a multiple of 32.")
+_BATCH = flags.DEFINE_integer("batch", 64, "Images in a step, over all devices.")
+_STEPS = flags.DEFINE_integer("steps", 20000, "Steps in all.")
+_PIECE = flags.DEFINE_integer("steps_per_epoch", 500, "Steps between checkpoints.")
+_RATE = flags.DEFINE_float("learning_rate", 2e-3, "Peak; cosine to zero.")
+_DECAY = flags.DEFINE_float("weight_decay", 0.05, "AdamW's.")
+_INIT = flags.DEFINE_string("init", None, "student.weights.h5 to start from.")
+_STRATEGY = flags.DEFINE_enum("strategy", "default", loop.STRATEGIES, "Devices.")
+_PRECISION = flags.DEFINE_enum("precision", "float32", loop.PRECISIONS, "Policy.")
+_SEED = flags.DEFINE_integer("seed", 1, "Fixes weights, order and augmentation.")
+
+
+def parse_source(text: str) -> tuple[str, str]:
+    """Splits "folder:split"."""
+    folder, colon, split = text.rpartition(":")
+    if not colon or not folder or not split:
+        raise ValueError(f"records are named folder:split; got '{text}'.")
+    return folder, split
+
+
+def class_names(sources: list[tuple[str, str]]) -> list[str]:
+    """The one list of classes that the labelled sources share."""
+    lists = [records.read_index(*source)["classes"] for source in sources]
+    named = [names for names in lists if names]
+    if not named or any(names != named[0] for names in named):
+        raise SemCompError("`--data` needs labelled records that share their classes.")
+    return named[0]
+
+
+def make_teacher(
+    weights: str, source: tuple[str, str], classes: int, crop: int
+) -> Teacher:
+    """Loads the teacher and fits its classifier on the labelled records."""
+    teacher = Teacher(weights, classes)
+    features = tf.function(lambda x: teacher(tf.cast(x, tf.float32))["pooled"])
+    pooled, labels = [], []
+    for batch in pipeline.evaluation_batches(source, 32, crop):
+        for image in (batch["image"], batch["image"][:, :, ::-1]):
+            pooled.append(features(image).numpy())
+            labels.append(batch["label"].numpy())
+    teacher.set_classifier(
+        *fit_ridge(np.concatenate(pooled), np.concatenate(labels), classes)
+    )
+    return teacher
+
+
+def build_trainer(classes: int, teacher: Teacher | None) -> MsroiTrainer:
+    """Makes the compiled trainer that the flags describe."""
+    size = SIZES[_SIZE.value]
+    if _BACKBONE.value:
+        size = dataclasses.replace(size, trunk=f"keras:{_BACKBONE.value}")
+    student = MsroiCnn(classes, size, "imagenet" if _BACKBONE.value else None)
+    trainer = MsroiTrainer(student, MsroiLoss(kind=_LOSS.value), teacher)
+    trainer.create_weights(_CROP.value)
+    if _INIT.value:
+        student.load_weights(_INIT.value)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(
+        _RATE.value / 100,
+        _STEPS.value,
+        warmup_target=_RATE.value,
+        warmup_steps=min(500, _STEPS.value // 10),
+    )
+    optimizer = tf.keras.optimizers.AdamW(
+        schedule,
+        weight_decay=_DECAY.value,
+        global_clipnorm=5.0,
+        use_ema=True,
+        ema_momentum=0.998,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    trainer.compile(optimizer=optimizer)
+    return trainer
+
+
+def flag_values() -> dict:
+    """The values of this recipe's own flags."""
+    modules = flags.FLAGS.flags_by_module_dict()
+    own = [*modules.get(__name__, []), *modules.get(sys.argv[0], [])]
+    return {flag.name: flag.value for flag in own}
+
+
+def main(argv: list[str]) -> None:
+    """Trains, evaluates and saves the student."""
+    del argv
+    sources = [parse_source(text) for text in _DATA.value]
+    weights = [float(w) for w in _WEIGHTS.value] if _WEIGHTS.value else None
+    names = class_names(sources)
+    labelled = next(s for s in sources if records.read_index(*s)["classes"])
+    plan = pipeline.Augmentation(crop=_CROP.value)
+    config = loop.FitConfig(
+        out=_OUT.value,
+        steps=_STEPS.value,
+        steps_per_epoch=_PIECE.value,
+        strategy=_STRATEGY.value,
+        precision=_PRECISION.value,
+        seed=_SEED.value,
+    )
+
+    def build() -> MsroiTrainer:
+        teacher = None
+        if _TEACHER.value != "none":
+            teacher = make_teacher(_TEACHER.value, labelled, len(names), 224)
+        return build_trainer(len(names), teacher)
+
+    def batches(step: int) -> tf.data.Dataset:
+        return pipeline.training_batches(
+            sources, _BATCH.value, plan, _SEED.value, weights, start_step=step
+        )
+
+    validation = None
+    if _VALIDATION.value:
+        validation = pipeline.evaluation_batches(
+            parse_source(_VALIDATION.value), 32, _CROP.value
+        )
+    trainer = loop.fit(build, batches, config, validation)
+    trainer.student.save_weights(f"{_OUT.value}/student.weights.h5")
+    result = trainer.evaluate(validation, return_dict=True) if validation else {}
+    run = {
+        "flags": flag_values(),
+        "classes": names,
+        "network": trainer.student.get_config(),
+        "validation": result,
+    }
+    with tf.io.gfile.GFile(f"{_OUT.value}/run.json", "w") as file:
+        file.write(json.dumps(run, indent=1, sort_keys=True) + "\n")
+    logging.info("validation: %s", result)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""Record schema, TFRecord readers and writers, augmentation."""

@@ -1,0 +1,157 @@
+"""From shards to batches: shuffling, crops and flips that a seed fixes.
+
+Every random choice is a function of the seed and of the example's running number, so a
+run that resumes at step n sees exactly the batches that an unbroken run would have.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfsemcomp.data import records
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Random resized crop, flip and change of brightness, contrast and saturation.
+
+    Attributes:
+        crop: height and width of the result, pixels.
+        min_area: least share of the image's area that a crop covers, in (0, 1].
+        max_aspect: largest ratio of the crop's sides, >= 1.
+        flip: mirror half of the images.
+        colour: largest relative change of contrast and saturation, in [0, 1).
+    """
+
+    crop: int
+    min_area: float = 0.35
+    max_aspect: float = 4 / 3
+    flip: bool = True
+    colour: float = 0.2
+
+
+def training_batches(
+    sources: Sequence[tuple[str, str]],
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    weights: Sequence[float] | None = None,
+    start_step: int = 0,
+    shuffle_buffer: int = 4096,
+) -> tf.data.Dataset:
+    """An endless, repeatable stream of augmented batches.
+
+    Args:
+        sources: (folder, split) pairs of `records.write_shards`.
+        batch_size: images in a batch.
+        augmentation: what is done to each image.
+        seed: fixes order and augmentation.
+        weights: share of each source in the stream; default by its size.
+        start_step: batches to skip, for exact resume.
+        shuffle_buffer: records held for shuffling, of each source.
+    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
+    Raises:
+        ValueError: if `sources` is empty or `weights` does not match it.
+    """
+    if not sources:
+        raise ValueError("`sources` must name at least one (folder, split).")
+    if weights is not None and len(weights) != len(sources):
+        raise ValueError(
+            f"`weights` needs {len(sources)} values, one a source; got {len(weights)}."
+        )
+    if weights is None:
+        weights = [records.read_index(*source)["records"] for source in sources]
+    streams = []
+    for number, source in enumerate(sources):
+        stream = tf.data.TFRecordDataset(records.shard_paths(*source))
+        stream = stream.shuffle(shuffle_buffer, seed=seed + 7919 * number)
+        streams.append(stream.repeat())
+    share = [float(weight) / sum(weights) for weight in weights]
+    stream = tf.data.Dataset.sample_from_datasets(streams, share, seed=seed)
+    stream = stream.enumerate().skip(start_step * batch_size)
+
+    def load(number: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        record = records.parse(serialized)
+        image = decode(record["image/encoded"])
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        return {"image": augment(image, augmentation, key), "label": record["label"]}
+
+    stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.batch(batch_size, drop_remainder=True).prefetch(4)
+
+
+def evaluation_batches(
+    source: tuple[str, str], batch_size: int, crop: int
+) -> tf.data.Dataset:
+    """One pass in order: short side to `crop`, then the centre square.
+
+    Args:
+        source: (folder, split) of `records.write_shards`.
+        batch_size: images in a batch; the last may be smaller.
+        crop: height and width of the result, pixels.
+    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
+    """
+
+    def load(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        record = records.parse(serialized)
+        image = centre_square(decode(record["image/encoded"]), crop)
+        return {"image": image, "label": record["label"]}
+
+    stream = tf.data.TFRecordDataset(records.shard_paths(*source))
+    stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.batch(batch_size).prefetch(2)
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Encoded image, string scalar -> uint8 [H,W,3]."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def centre_square(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Short side to `size`, antialiased, then the middle: uint8 [size,size,3]."""
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = size / tf.reduce_min(shape)
+    target = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), size)
+    resized = tf.image.resize(image, target, antialias=True)
+    top, left = (target[0] - size) // 2, (target[1] - size) // 2
+    return _to_uint8(resized[top : top + size, left : left + size])
+
+
+def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
+    """Applies `plan` to one image.
+
+    Args:
+        image: uint8 [H,W,3].
+        plan: what to do.
+        key: int64 [2]; the same key gives the same result.
+    Returns: uint8 [crop,crop,3].
+    """
+    draw = tf.random.stateless_uniform([8], seed=key)
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    aspect = tf.exp((draw[0] * 2 - 1) * tf.math.log(plan.max_aspect))
+    area = (plan.min_area + draw[1] * (1 - plan.min_area)) * shape[0] * shape[1]
+    size = tf.minimum(tf.sqrt(area * tf.stack([aspect, 1 / aspect])), shape)
+    size = tf.maximum(tf.floor(size), 1)
+    corner = tf.cast(draw[2:4] * (shape - size + 1), tf.int32)
+    corner = tf.minimum(corner, tf.cast(shape - size, tf.int32))
+    size = tf.cast(size, tf.int32)
+    image = tf.slice(image, [corner[0], corner[1], 0], [size[0], size[1], 3])
+    image = tf.image.resize(image, [plan.crop, plan.crop], antialias=True)
+    if plan.flip:
+        image = tf.cond(draw[4] < 0.5, lambda: image[:, ::-1], lambda: image)
+    if plan.colour:
+        image = _change_colour(image, plan.colour * (draw[5:8] * 2 - 1))
+    return _to_uint8(image)
+
+
+def _change_colour(image: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    mean = tf.reduce_mean(image)
+    image = (image - mean) * (1 + change[0]) + mean * (1 + change[1])
+    grey = tf.reduce_mean(image, axis=-1, keepdims=True)
+    return grey + (image - grey) * (1 + change[2])
+
+
+def _to_uint8(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)

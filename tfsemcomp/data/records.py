@@ -1,0 +1,249 @@
+"""The record: one schema for every training and evaluation set.
+
+A record is a ``tf.train.Example`` with these features. All but the image are optional;
+a missing one is empty, or -1 for `label`.
+
+| feature | type | meaning |
+|---|---|---|
+| image/encoded | bytes | JPEG, PNG or WebP file |
+| image/name | bytes | path below the folder it came from, "/" between parts |
+| image/height, image/width | int64 | pixels |
+| label | int64 | class index, -1 = none |
+| class/text | bytes | class name |
+| captions | bytes, any number | UTF-8 sentences |
+| label_map/encoded | bytes | PNG, 8-bit class index at each pixel |
+| edges/encoded | bytes | PNG, 8 bit, lines = 255 |
+| roi/encoded | bytes | PNG, 8 bit, importance 0..255 |
+
+Shards are `<split>-00000-of-00008.tfrecord`, and `<split>.json` beside them lists
+counts, SHA-256 of each shard and the class names.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+
+import tensorflow as tf
+
+from tfsemcomp.errors import BitstreamError, SemCompError
+
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One example; fields as in the table of this module."""
+
+    image: bytes
+    name: str
+    height: int
+    width: int
+    label: int = -1
+    class_text: str = ""
+    captions: tuple[str, ...] = ()
+    label_map: bytes = b""
+    edges: bytes = b""
+    roi: bytes = b""
+
+
+_STRINGS = {
+    "image/encoded": "image",
+    "image/name": "name",
+    "class/text": "class_text",
+    "label_map/encoded": "label_map",
+    "edges/encoded": "edges",
+    "roi/encoded": "roi",
+}
+_INTEGERS = {"image/height": "height", "image/width": "width", "label": "label"}
+
+
+def serialize(record: Record) -> bytes:
+    """Returns the record as the bytes of a ``tf.train.Example``."""
+    features = {
+        key: _bytes_feature([getattr(record, field)]) for key, field in _STRINGS.items()
+    }
+    for key, field in _INTEGERS.items():
+        value = tf.train.Int64List(value=[getattr(record, field)])
+        features[key] = tf.train.Feature(int64_list=value)
+    features["captions"] = _bytes_feature(record.captions)
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses one serialized record in a graph.
+
+    Args:
+        serialized: string scalar.
+    Returns: a scalar for each feature of the schema; `captions` is a string vector.
+    """
+    spec = {key: tf.io.FixedLenFeature([], tf.string, "") for key in _STRINGS}
+    spec |= {key: tf.io.FixedLenFeature([], tf.int64, -1) for key in _INTEGERS}
+    spec["captions"] = tf.io.RaggedFeature(tf.string)
+    return tf.io.parse_single_example(serialized, spec)
+
+
+def _bytes_feature(values: Iterable[str | bytes]) -> tf.train.Feature:
+    encoded = [v.encode() if isinstance(v, str) else v for v in values]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+
+
+def shard_name(split: str, index: int, shards: int) -> str:
+    """File name of a shard: `train-00003-of-00008.tfrecord`."""
+    return f"{split}-{index:05d}-of-{shards:05d}.tfrecord"
+
+
+def write_shards(
+    records: Iterable[Record],
+    folder: str,
+    split: str,
+    shards: int,
+    classes: Sequence[str] = (),
+) -> dict:
+    """Writes records, dealt in turn to `shards` files, and the split's index.
+
+    The files get their names only when all are whole, the index last of all: a run
+    that is interrupted leaves neither an index nor a half-written shard.
+
+    Args:
+        records: the examples, streamed.
+        folder: local or ``tf.io.gfile`` folder; made when missing.
+        split: "train", "test", ...
+        shards: number of files, >= 1.
+        classes: class names in the order of the labels.
+    Returns: the index as written.
+    Raises:
+        ValueError: if `shards` is below 1.
+        SemCompError: if there is no record at all.
+    """
+    if shards < 1:
+        raise ValueError(f"`shards` must be at least 1; got {shards}.")
+    tf.io.gfile.makedirs(folder)
+    temporary = [
+        tf.io.gfile.join(folder, f".{shard_name(split, i, shards)}.{os.getpid()}")
+        for i in range(shards)
+    ]
+    try:
+        counts = _write_in_turn(records, temporary)
+        if not sum(counts):
+            raise SemCompError(f"no image for split '{split}': nothing was written.")
+        index = _publish(temporary, counts, folder, split, classes)
+    finally:
+        for path in temporary:
+            if tf.io.gfile.exists(path):
+                tf.io.gfile.remove(path)
+    return index
+
+
+def _write_in_turn(records: Iterable[Record], paths: list[str]) -> list[int]:
+    counts = [0] * len(paths)
+    writers = [tf.io.TFRecordWriter(path) for path in paths]
+    try:
+        for number, record in enumerate(records):
+            writers[number % len(paths)].write(serialize(record))
+            counts[number % len(paths)] += 1
+    finally:
+        for writer in writers:
+            writer.close()
+    return counts
+
+
+def _publish(
+    temporary: list[str],
+    counts: list[int],
+    folder: str,
+    split: str,
+    classes: Sequence[str],
+) -> dict:
+    entries = []
+    for number, (path, count) in enumerate(zip(temporary, counts, strict=True)):
+        name = shard_name(split, number, len(temporary))
+        entries.append(
+            {
+                "file": name,
+                "records": count,
+                "bytes": tf.io.gfile.stat(path).length,
+                "sha256": _sha256(path),
+            }
+        )
+        tf.io.gfile.rename(path, tf.io.gfile.join(folder, name), overwrite=True)
+    index = {
+        "schema": SCHEMA_VERSION,
+        "split": split,
+        "records": sum(counts),
+        "classes": list(classes),
+        "shards": entries,
+    }
+    path = index_path(folder, split)
+    with tf.io.gfile.GFile(path + ".tmp", "w") as file:
+        file.write(json.dumps(index, indent=1) + "\n")
+    tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+    return index
+
+
+def index_path(folder: str, split: str) -> str:
+    """Path of the split's index file."""
+    return tf.io.gfile.join(folder, f"{split}.json")
+
+
+def read_index(folder: str, split: str) -> dict:
+    """Reads the index that `write_shards` wrote.
+
+    Raises:
+        SemCompError: if there is none.
+        BitstreamError: if it is damaged or of a newer schema.
+    """
+    path = index_path(folder, split)
+    if not tf.io.gfile.exists(path):
+        raise SemCompError(
+            f"{path}: no such index; make the records with "
+            "tfrecords_tools/build_records.py."
+        )
+    with tf.io.gfile.GFile(path, "r") as file:
+        text = file.read()
+    try:
+        index = json.loads(text)
+        schema, _ = index["schema"], index["shards"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BitstreamError(f"{path}: not an index of records ({error}).") from error
+    if schema > SCHEMA_VERSION:
+        raise BitstreamError(
+            f"{path}: schema {schema} is newer than {SCHEMA_VERSION}; "
+            "update tfsemcomp or build the records again."
+        )
+    return index
+
+
+def shard_paths(folder: str, split: str) -> list[str]:
+    """Paths of the split's shards, in order."""
+    entries = read_index(folder, split)["shards"]
+    return [tf.io.gfile.join(folder, entry["file"]) for entry in entries]
+
+
+def verify(folder: str, split: str) -> int:
+    """Checks size and SHA-256 of every shard; returns the number of records.
+
+    Raises:
+        BitstreamError: naming the first shard that is missing or changed.
+    """
+    index = read_index(folder, split)
+    for entry in index["shards"]:
+        path = tf.io.gfile.join(folder, entry["file"])
+        if not tf.io.gfile.exists(path):
+            raise BitstreamError(f"{path}: shard is missing; build the records again.")
+        if _sha256(path) != entry["sha256"]:
+            raise BitstreamError(
+                f"{path}: shard differs from its checksum in {split}.json; "
+                "build the records again."
+            )
+    return index["records"]
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Keras models: pixels to latents or maps, with their losses and train steps."""

@@ -1,0 +1,82 @@
+"""A frozen ImageNet network whose features smaller networks learn from.
+
+Its weights are the user's: downloaded by Keras, or read from an npz with one array a
+weight, named `<layer>/<weight>` as in ``tf.keras.applications.MobileNet``. Nothing of
+them is ever exported.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfsemcomp.errors import BitstreamError, SemCompError
+
+_DENSE_LAYER = "conv_pw_11_relu"
+_POOLED_LAYER = "conv_pw_12_relu"
+
+
+class Teacher(tf.keras.Model):
+    """MobileNet v1 up to `conv_pw_12`, frozen.
+
+        x [B,H,W,3] --MobileNet, stride 16--> dense [B,h,w,512]
+        dense --stride 32--> mean over positions --> pooled [B,1024]
+        pooled --linear (`set_classifier`)--> logits [B,classes]
+
+    Args:
+        weights: "imagenet", which Keras downloads, or the path of an npz.
+        classes: of the linear classifier, which starts as zeros.
+    Call args:
+        inputs: float [B,H,W,3] in [0, 255], H and W multiples of 32.
+    Returns: dict of `dense`, `pooled` and `logits`, float32.
+    Raises:
+        SemCompError: if the npz is missing.
+        BitstreamError: if it lacks a weight or one has another shape.
+    Source: arXiv 1704.04861 (MobileNet).
+    """
+
+    def __init__(self, weights: str, classes: int, **kwargs) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        from_keras = weights == "imagenet"
+        network = tf.keras.applications.MobileNet(
+            include_top=False,
+            weights="imagenet" if from_keras else None,
+            input_shape=(224, 224, 3) if from_keras else (None, None, 3),
+        )
+        self.network = tf.keras.Model(
+            network.input,
+            [network.get_layer(n).output for n in (_DENSE_LAYER, _POOLED_LAYER)],
+        )
+        if not from_keras:
+            _load_npz(self.network, weights)
+        width = self.network.output_shape[1][-1]
+        self.kernel = self.add_weight("kernel", (width, classes), initializer="zeros")
+        self.bias = self.add_weight("bias", (classes,), initializer="zeros")
+        self.trainable = False
+
+    def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Runs the frozen network."""
+        dense, deep = self.network(inputs / 127.5 - 1, training=False)
+        pooled = tf.reduce_mean(deep, axis=(1, 2))
+        logits = pooled @ self.kernel + self.bias
+        return {"dense": dense, "pooled": pooled, "logits": logits}
+
+    def set_classifier(self, kernel: np.ndarray, bias: np.ndarray) -> None:
+        """Takes the linear classifier that `training.linear_probe` fitted."""
+        self.kernel.assign(kernel)
+        self.bias.assign(bias)
+
+
+def _load_npz(network: tf.keras.Model, path: str) -> None:
+    if not tf.io.gfile.exists(path):
+        raise SemCompError(f"{path}: no such file of teacher weights.")
+    with (
+        tf.io.gfile.GFile(path, "rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        for layer in network.layers:
+            for weight in layer.weights:
+                key = f"{layer.name}/{weight.name.rsplit('/', 1)[-1].split(':')[0]}"
+                if key not in arrays or arrays[key].shape != tuple(weight.shape):
+                    raise BitstreamError(
+                        f"{path}: needs an array `{key}` of shape {weight.shape}."
+                    )
+                weight.assign(arrays[key])

@@ -1,0 +1,1 @@
+"""From pixels to meaning: ROI maps, and later edges, label maps and captions."""

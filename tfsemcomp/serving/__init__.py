@@ -1,0 +1,1 @@
+"""Exported models: what is shipped, how it is checked and how it is run."""

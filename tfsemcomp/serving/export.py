@@ -1,0 +1,73 @@
+"""Writes SavedModels that any TF Serving binary can host."""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfsemcomp.errors import SemCompError
+
+# Ops that a stock server lacks or refuses: Python calls, and those of
+# tensorflow-compression, whose names all hold one of these words.
+_FOREIGN = ("PyFunc", "RangeEncoder", "RangeDecoder", "EntropyEncode", "EntropyDecode")
+
+
+def export(
+    module: tf.Module,
+    signatures: Mapping[str, Callable],
+    folder: str | os.PathLike,
+    version: int = 1,
+) -> pathlib.Path:
+    """Saves `module` as `folder`/`version`, whole or not at all.
+
+    Args:
+        module: holds every variable that the signatures use.
+        signatures: name -> concrete or traced tf.function.
+        folder: of the model; made when missing.
+        version: number of the folder that TF Serving reads, >= 1.
+    Returns: the version folder.
+    Raises:
+        SemCompError: if the folder exists, or the graph holds ops that are not stock.
+    """
+    target = pathlib.Path(folder) / str(version)
+    if target.exists():
+        raise SemCompError(f"{target}: exists; choose another version or remove it.")
+    temporary = target.with_name(f".{version}.{os.getpid()}")
+    try:
+        tf.saved_model.save(module, str(temporary), signatures=dict(signatures))
+        # Debug information and an empty fingerprint of TensorFlow's own only cost
+        # bytes; nothing reads them here.
+        (temporary / "fingerprint.pb").unlink(missing_ok=True)
+        foreign = sorted(op for op in op_names(temporary) if _is_foreign(op))
+        if foreign:
+            raise SemCompError(
+                f"{target}: ops {', '.join(foreign)} are not in a stock TensorFlow; "
+                "move them out of the signatures."
+            )
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def op_names(folder: str | os.PathLike) -> set[str]:
+    """Names of all ops in a SavedModel's graphs and function libraries."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((pathlib.Path(folder) / "saved_model.pb").read_bytes())
+    names: set[str] = set()
+    for meta in saved.meta_graphs:
+        names |= _ops(meta.graph_def.node)
+        for function in meta.graph_def.library.function:
+            names |= _ops(function.node_def)
+    return names
+
+
+def _ops(nodes: Iterable) -> set[str]:
+    return {node.op for node in nodes}
+
+
+def _is_foreign(op: str) -> bool:
+    return any(word in op for word in _FOREIGN)

@@ -1,0 +1,217 @@
+"""Which models are shipped, where they lie, and that nothing of them has changed.
+
+`saved_models/MANIFEST.json` names every model with the SHA-256 of each of its files. A
+model's fingerprint, which streams carry, is drawn from the files of its version folder
+(graph, weights, tables), so that one changed weight makes another model.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sys
+
+from tfsemcomp.errors import ModelMismatchError, SemCompError
+
+ENVIRONMENT_VARIABLE = "TFSEMCOMP_MODELS"
+MANIFEST = "MANIFEST.json"
+CARD = "card.json"
+_SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """One model on disk.
+
+    Attributes:
+        name: "msroi-small", ...
+        version: of the folder that TF Serving would pick, >= 1.
+        system: the codec it belongs to.
+        path: folder that holds saved_model.pb.
+        card: contents of card.json.
+        files: path below the model's folder -> SHA-256, empty for a model that is in
+            no manifest.
+        default: whether `system` takes this model when none is named.
+    """
+
+    name: str
+    version: int
+    system: str
+    path: pathlib.Path
+    card: dict
+    files: dict[str, str]
+    default: bool = False
+
+    @property
+    def fingerprint(self) -> bytes:
+        """4 bytes that change with any file of the version folder."""
+        return fingerprint(self.path)
+
+
+def models_folder() -> pathlib.Path:
+    """The folder with MANIFEST.json.
+
+    It is the one that the environment variable TFSEMCOMP_MODELS names, or
+    `saved_models` beside the package (a clone), or where pip put it.
+
+    Raises:
+        SemCompError: if none of them has a manifest.
+    """
+    beside = pathlib.Path(__file__).resolve().parents[2] / "saved_models"
+    installed = pathlib.Path(sys.prefix) / "share" / "tfsemcomp" / "saved_models"
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    candidates = [pathlib.Path(named)] if named else [beside, installed]
+    for folder in candidates:
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise SemCompError(
+        f"no {MANIFEST} in {' or '.join(map(str, candidates))}: set "
+        f"{ENVIRONMENT_VARIABLE} to the folder of models, or install tfsemcomp again."
+    )
+
+
+def list_models() -> list[ModelInfo]:
+    """All models of the manifest, sorted by name."""
+    folder = models_folder()
+    return [_from_entry(folder, *item) for item in sorted(_read(folder).items())]
+
+
+def find(name: str | os.PathLike) -> ModelInfo:
+    """The model called `name`, or the one in that folder.
+
+    Args:
+        name: a name in the manifest, or the path of a folder with saved_model.pb.
+    Raises:
+        SemCompError: if there is neither.
+    """
+    path = pathlib.Path(name)
+    if (path / "saved_model.pb").is_file():
+        return _from_folder(path.resolve())
+    models = {model.name: model for model in list_models()}
+    if str(name) not in models:
+        raise SemCompError(
+            f"no model `{name}`; there are {', '.join(models)}. A path must hold "
+            "saved_model.pb."
+        )
+    return models[str(name)]
+
+
+def default_model(system: str) -> ModelInfo:
+    """The model that codec `system` takes when none is named.
+
+    Raises:
+        SemCompError: if none is shipped for it.
+    """
+    for model in list_models():
+        if model.system == system and model.default:
+            return model
+    raise SemCompError(f"no model is shipped for `{system}`; name one by its path.")
+
+
+def verify(model: ModelInfo) -> None:
+    """Checks every listed file of a model against its SHA-256.
+
+    Raises:
+        ModelMismatchError: naming the first file that is missing or differs.
+    """
+    root = model.path.parent
+    for name, digest in model.files.items():
+        path = root / name
+        if not path.is_file() or sha256(path) != digest:
+            raise ModelMismatchError(
+                f"{path}: is missing or differs from {MANIFEST}; restore the files of "
+                f"model `{model.name}`."
+            )
+
+
+def add(folder: pathlib.Path, name: str, version: int, default: bool) -> None:
+    """Enters the model in `folder`/`name` into the manifest, with its checksums.
+
+    Args:
+        folder: of the manifest, which is made when missing.
+        name: of the model; its card.json must name its `system`.
+        version: of its folder.
+        default: whether it becomes the default of its system.
+    """
+    root = folder / name
+    card = json.loads((root / CARD).read_text(encoding="utf-8"))
+    models = _read(folder) if (folder / MANIFEST).is_file() else {}
+    for entry in models.values():
+        if default and entry["system"] == card["system"]:
+            entry["default"] = False
+    paths = [root / CARD, *sorted((root / str(version)).rglob("*"))]
+    models[name] = {
+        "system": card["system"],
+        "version": version,
+        "default": default,
+        "files": {
+            path.relative_to(root).as_posix(): sha256(path)
+            for path in paths
+            if path.is_file()
+        },
+    }
+    text = json.dumps({"schema": _SCHEMA, "models": models}, indent=1, sort_keys=True)
+    temporary = folder / f".{MANIFEST}.{os.getpid()}"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(folder / MANIFEST)
+
+
+def fingerprint(path: pathlib.Path) -> bytes:
+    """4 bytes that stand for all files below a version folder."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+    return digest.digest()[:4]
+
+
+def sha256(path: pathlib.Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(folder: pathlib.Path) -> dict[str, dict]:
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema, models = content["schema"], content["models"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelMismatchError(f"{path}: not a manifest ({error}).") from error
+    if schema != _SCHEMA:
+        raise ModelMismatchError(
+            f"{path}: schema {schema}, but this tfsemcomp reads {_SCHEMA}; update it."
+        )
+    return models
+
+
+def _from_entry(folder: pathlib.Path, name: str, entry: dict) -> ModelInfo:
+    root = folder / name
+    return ModelInfo(
+        name=name,
+        version=entry["version"],
+        system=entry["system"],
+        path=root / str(entry["version"]),
+        card=_read_card(root / CARD),
+        files=entry["files"],
+        default=entry["default"],
+    )
+
+
+def _from_folder(path: pathlib.Path) -> ModelInfo:
+    card = _read_card(path.parent / CARD)
+    version = int(path.name) if path.name.isdigit() else 1
+    name = card.get("name", path.parent.name if path.name.isdigit() else path.name)
+    return ModelInfo(name, version, card.get("system", ""), path, card, {})
+
+
+def _read_card(path: pathlib.Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelMismatchError(f"{path}: not a model card ({error}).") from error

@@ -1,0 +1,64 @@
+"""Runs the signatures of an exported model; codecs know nothing else of networks."""
+
+import threading
+from typing import Protocol
+
+import numpy as np
+
+from tfsemcomp.errors import ModelMismatchError
+from tfsemcomp.serving import manifest
+
+
+class Runner(Protocol):
+    """What codecs and semantics need of a model, wherever it runs."""
+
+    def call(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs `signature` on named arrays and returns its named results."""
+
+
+class LocalRunner:
+    """Runs a SavedModel in this process; safe to call from several threads.
+
+    The files are checked against the manifest and loaded at the first call.
+
+    Args:
+        model: a model of `manifest.find`.
+    """
+
+    def __init__(self, model: manifest.ModelInfo) -> None:
+        self.model = model
+        self._signatures: dict | None = None
+        self._lock = threading.Lock()
+
+    def call(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs `signature`.
+
+        Args:
+            signature: name of one of the model's signatures.
+            **inputs: arrays of the shapes and dtypes that it declares.
+        Returns: its results as arrays.
+        Raises:
+            ModelMismatchError: if the files were changed or lack the signature.
+        """
+        import tensorflow as tf
+
+        functions = self._load()
+        if signature not in functions:
+            raise ModelMismatchError(
+                f"{self.model.path}: has no signature `{signature}`, only "
+                f"{', '.join(sorted(functions))}; export the model again."
+            )
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        results = functions[signature](**tensors)
+        return {name: value.numpy() for name, value in results.items()}
+
+    def _load(self) -> dict:
+        with self._lock:
+            if self._signatures is None:
+                import tensorflow as tf
+
+                manifest.verify(self.model)
+                # The loaded object must live as long as its functions.
+                self._loaded = tf.saved_model.load(str(self.model.path))
+                self._signatures = dict(self._loaded.signatures)
+            return self._signatures

@@ -1,0 +1,1 @@
+"""The one fit loop, with strategy, precision, resume and averaging of weights."""

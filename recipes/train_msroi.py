@@ -49,14 +49,6 @@ _PRECISION = flags.DEFINE_enum("precision", "float32", loop.PRECISIONS, "Policy.
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes weights, order and augmentation.")
 
 
-def parse_source(text: str) -> tuple[str, str]:
-    """Splits "folder:split"."""
-    folder, colon, split = text.rpartition(":")
-    if not colon or not folder or not split:
-        raise ValueError(f"records are named folder:split; got '{text}'.")
-    return folder, split
-
-
 def class_names(sources: list[tuple[str, str]]) -> list[str]:
     """The one list of classes that the labelled sources share."""
     lists = [records.read_index(*source)["classes"] for source in sources]
@@ -121,7 +113,7 @@ def flag_values() -> dict:
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the student."""
     del argv
-    sources = [parse_source(text) for text in _DATA.value]
+    sources = [records.parse_source(text) for text in _DATA.value]
     weights = [float(w) for w in _WEIGHTS.value] if _WEIGHTS.value else None
     names = class_names(sources)
     labelled = next(s for s in sources if records.read_index(*s)["classes"])
@@ -149,7 +141,7 @@ def main(argv: list[str]) -> None:
     validation = None
     if _VALIDATION.value:
         validation = pipeline.evaluation_batches(
-            parse_source(_VALIDATION.value), 32, _CROP.value
+            records.parse_source(_VALIDATION.value), 32, _CROP.value
         )
     trainer = loop.fit(build, batches, config, validation)
     trainer.student.save_weights(f"{_OUT.value}/student.weights.h5")

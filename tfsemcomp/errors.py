@@ -1,8 +1,8 @@
 """The exceptions that tfsemcomp raises for anything but a wrong argument.
 
 A wrong argument (type, shape, range) is a ``ValueError``. Everything that depends on
-the outside world, such as files, streams, models and plug-ins, is one of these. Each message is
-one line: what is wrong, where, and what to do.
+the outside world, such as files, streams, models and plug-ins, is one of these. Each
+message is one line: what is wrong, where, and what to do.
 """
 
 

@@ -216,6 +216,18 @@ def read_index(folder: str, split: str) -> dict:
     return index
 
 
+def parse_source(text: str) -> tuple[str, str]:
+    """Splits "folder:split", as recipes name their records.
+
+    Raises:
+        ValueError: if it has another form.
+    """
+    folder, colon, split = text.rpartition(":")
+    if not colon or not folder or not split:
+        raise ValueError(f"records are named folder:split; got '{text}'.")
+    return folder, split
+
+
 def shard_paths(folder: str, split: str) -> list[str]:
     """Paths of the split's shards, in order."""
     entries = read_index(folder, split)["shards"]

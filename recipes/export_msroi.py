@@ -1,0 +1,118 @@
+"""Export a trained MSROI classifier as a SavedModel with its card.
+
+Run:    python recipes/export_msroi.py --run=runs/msroi --name=msroi-small
+Result: saved_models/msroi-small/1 (signature `analyze`), card.json and MANIFEST.json;
+        then recipes/evaluate_msroi.py measures it and enters the figures in the card.
+
+Signature `analyze`: image float32 [B,H,W,3] in [0, 255], H and W >= 16 ->
+cam_topk and class_features float32 [B,H,W] in [0, 1], logits float32 [B,classes].
+"""
+
+import json
+import pathlib
+import subprocess
+
+import tensorflow as tf
+from absl import app, flags
+
+from tfsemcomp.errors import SemCompError
+from tfsemcomp.models import msroi_cnn
+from tfsemcomp.serving import export, manifest
+
+_RUN = flags.DEFINE_string("run", None, "Folder of train_msroi.py.", required=True)
+_NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
+_OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
+_VERSION = flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1)
+_DEFAULT = flags.DEFINE_boolean("default", True, "Make it msroi_jpeg's default.")
+_SUMMARY = flags.DEFINE_string("summary", "", "What it is, for the card.")
+_DATA = flags.DEFINE_multi_string("data", [], "name=terms, for the card; repeatable.")
+_RECIPE = flags.DEFINE_multi_string(
+    "recipe", [], "Command that trained it, for the card; repeatable."
+)
+_STEPS = flags.DEFINE_integer("steps", 0, "Optimizer steps, for the card.")
+
+
+class MsroiModule(tf.Module):
+    """The exported form: classifier plus both map methods at the image's size.
+
+    Args:
+        network: trained, float32.
+    """
+
+    def __init__(self, network: msroi_cnn.MsroiCnn) -> None:
+        super().__init__()
+        self.network = network
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="image")])
+    def analyze(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """float32 [B,H,W,3] in [0, 255] -> two maps [B,H,W] and logits."""
+        result = self.network(image, training=False)
+        logits = result["logits"]
+        maps = self.network.class_maps(result["features"])
+        size = tf.shape(image)[1:3]
+        methods = {
+            "cam_topk": msroi_cnn.roi_map_cam_topk(maps, logits),
+            "class_features": msroi_cnn.roi_map_class_features(maps, logits),
+        }
+        resized = {
+            name: tf.image.resize(roi[..., None], size)[..., 0]
+            for name, roi in methods.items()
+        }
+        return {**resized, "logits": logits}
+
+
+def load_network(run: pathlib.Path) -> tuple[msroi_cnn.MsroiCnn, dict]:
+    """The trained network of a run folder, and the run's record."""
+    if not (run / "run.json").is_file():
+        raise SemCompError(f"{run}: has no run.json; is the training finished?")
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    network = msroi_cnn.MsroiCnn.from_config(
+        {**record["network"], "trunk_weights": None}
+    )
+    network(tf.zeros([1, 32, 32, 3]))
+    network.load_weights(run / "student.weights.h5")
+    return network, record
+
+
+def git_commit() -> str:
+    """Commit of the checkout that exports."""
+    command = ["git", "rev-parse", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or "unknown"
+
+
+def main(argv: list[str]) -> None:
+    """Writes model, card and manifest."""
+    del argv
+    network, record = load_network(pathlib.Path(_RUN.value))
+    root = pathlib.Path(_OUT.value) / _NAME.value
+    module = MsroiModule(network)
+    signatures = {"analyze": module.analyze}
+    path = export.export(module, signatures, root, _VERSION.value)
+    card = {
+        "name": _NAME.value,
+        "version": _VERSION.value,
+        "system": "msroi_jpeg",
+        "summary": _SUMMARY.value,
+        "parameters": network.count_params(),
+        "network": record["network"],
+        "classes": record["classes"],
+        "signatures": {
+            "analyze": "image float32 [B,H,W,3] 0..255 -> cam_topk, class_features "
+            "float32 [B,H,W] 0..1; logits float32 [B,classes]"
+        },
+        "recipe": _RECIPE.value,
+        "steps": _STEPS.value or record["flags"]["steps"],
+        "data": dict(pair.split("=", 1) for pair in _DATA.value),
+        "git_commit": git_commit(),
+        "sha256": manifest.sha256(path / "saved_model.pb"),
+        "results": {},
+    }
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    (root / manifest.CARD).write_text(text, encoding="utf-8")
+    manifest.add(pathlib.Path(_OUT.value), _NAME.value, _VERSION.value, _DEFAULT.value)
+    print(json.dumps({"model": str(path), "parameters": card["parameters"]}))
+
+
+if __name__ == "__main__":
+    app.run(main)

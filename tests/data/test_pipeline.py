@@ -1,0 +1,78 @@
+import io
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp.data import pipeline, records
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_photos(folder, count, label=0):
+    stream = (
+        records.Record(png(smooth_image(40, 50, seed)), f"{seed}.png", 40, 50, label)
+        for seed in range(count)
+    )
+    records.write_shards(stream, str(folder), "train", 2, ["a"])
+    return str(folder), "train"
+
+
+class PipelineTest(SemCompTestCase):
+    def setUp(self):
+        super().setUp()
+        self.source = write_photos(self.folder / "a", 7)
+        self.plan = pipeline.Augmentation(crop=24)
+
+    def batches(self, count, seed=5, start_step=0, **kwargs):
+        stream = pipeline.training_batches(
+            [self.source], 3, self.plan, seed, start_step=start_step, **kwargs
+        )
+        return [batch["image"].numpy() for batch in stream.take(count)]
+
+    def test_shape_and_dtype(self):
+        (batch,) = self.batches(1)
+        self.assertEqual(batch.shape, (3, 24, 24, 3))
+        self.assertEqual(batch.dtype, np.uint8)
+
+    def test_the_seed_fixes_everything(self):
+        for one, two in zip(self.batches(5), self.batches(5), strict=True):
+            np.testing.assert_array_equal(one, two)
+        self.assertFalse(np.array_equal(self.batches(1)[0], self.batches(1, 6)[0]))
+
+    def test_starting_later_continues_the_same_stream(self):
+        unbroken = self.batches(8)
+        resumed = self.batches(3, start_step=5)
+        for one, two in zip(unbroken[5:], resumed, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+    def test_weights_set_the_share_of_each_source(self):
+        other = write_photos(self.folder / "b", 4, label=1)
+        stream = pipeline.training_batches(
+            [self.source, other], 20, self.plan, 1, weights=[3, 1]
+        )
+        labels = np.concatenate([b["label"].numpy() for b in stream.take(20)])
+        self.assertAlmostEqual(float(labels.mean()), 0.25, delta=0.08)
+
+    def test_evaluation_keeps_order_and_the_centre(self):
+        stream = pipeline.evaluation_batches(self.source, 4, 40)
+        images = np.concatenate([b["image"].numpy() for b in stream])
+        self.assertEqual(images.shape, (7, 40, 40, 3))
+        np.testing.assert_array_equal(images[0], smooth_image(40, 50, 0)[:, 5:45])
+
+    def test_augmentation_handles_extreme_shapes(self):
+        for shape in ((1, 1), (1, 90), (200, 3)):
+            image = tf.constant(smooth_image(*shape))
+            out = pipeline.augment(image, self.plan, tf.constant([1, 2], tf.int64))
+            self.assertEqual(tuple(out.shape), (24, 24, 3))
+
+    def test_wrong_arguments(self):
+        with self.assertRaisesRegex(ValueError, "`sources`"):
+            pipeline.training_batches([], 1, self.plan, 1)
+        with self.assertRaisesRegex(ValueError, "`weights`"):
+            pipeline.training_batches([self.source], 1, self.plan, 1, weights=[1, 2])

@@ -1,0 +1,88 @@
+import tensorflow as tf
+
+from tests.harness import SemCompTestCase
+from tfsemcomp.data import records
+from tfsemcomp.errors import BitstreamError, SemCompError
+
+
+def some_records(count):
+    for number in range(count):
+        yield records.Record(
+            image=b"\xff\xd8" + bytes([number]),
+            name=f"a folder/{number}|x.jpg",
+            height=4,
+            width=5 + number,
+            label=number % 3,
+            class_text="Katze",
+            captions=("Ein Satz.", "日本語"),
+            roi=b"png",
+        )
+
+
+class RecordsTest(SemCompTestCase):
+    def test_every_field_comes_back(self):
+        record = next(some_records(1))
+        parsed = records.parse(tf.constant(records.serialize(record)))
+        self.assertEqual(parsed["image/encoded"].numpy(), record.image)
+        self.assertEqual(parsed["image/name"].numpy().decode(), record.name)
+        self.assertEqual(int(parsed["image/width"]), 5)
+        self.assertEqual(int(parsed["label"]), 0)
+        captions = [text.decode() for text in parsed["captions"].numpy()]
+        self.assertEqual(captions, list(record.captions))
+        self.assertEqual(parsed["roi/encoded"].numpy(), b"png")
+        self.assertEqual(parsed["edges/encoded"].numpy(), b"")
+
+    def test_shards_hold_every_record_once(self):
+        folder = str(self.folder / "out")
+        index = records.write_shards(some_records(11), folder, "train", 3, ["a"])
+        self.assertEqual([s["records"] for s in index["shards"]], [4, 4, 3])
+        self.assertEqual(records.verify(folder, "train"), 11)
+        read = tf.data.TFRecordDataset(records.shard_paths(folder, "train"))
+        names = {records.parse(r)["image/name"].numpy() for r in read}
+        self.assertLen(names, 11)
+
+    def test_writing_twice_gives_the_same_bytes(self):
+        sums = []
+        for name in ("one", "two"):
+            index = records.write_shards(
+                some_records(5), str(self.folder / name), "test", 2
+            )
+            sums.append([s["sha256"] for s in index["shards"]])
+        self.assertEqual(*sums)
+
+    def test_a_changed_or_missing_shard_is_named(self):
+        folder = self.folder / "out"
+        records.write_shards(some_records(4), str(folder), "train", 2)
+        shard = folder / "train-00001-of-00002.tfrecord"
+        data = bytearray(shard.read_bytes())
+        data[20] ^= 1
+        shard.write_bytes(data)
+        with self.assertRaisesRegex(BitstreamError, "train-00001-of-00002"):
+            records.verify(str(folder), "train")
+        shard.unlink()
+        with self.assertRaisesRegex(BitstreamError, "train-00001-of-00002"):
+            records.verify(str(folder), "train")
+
+    def test_a_failing_source_leaves_nothing(self):
+        def failing():
+            yield from some_records(3)
+            raise SemCompError("broken image")
+
+        folder = self.folder / "out"
+        with self.assertRaisesRegex(SemCompError, "broken image"):
+            records.write_shards(failing(), str(folder), "train", 2)
+        self.assertEmpty(list(folder.iterdir()))
+        with self.assertRaisesRegex(SemCompError, "no image"):
+            records.write_shards([], str(folder), "train", 2)
+
+    def test_index_errors(self):
+        with self.assertRaisesRegex(SemCompError, "build_records"):
+            records.read_index(str(self.folder), "train")
+        (self.folder / "train.json").write_text("{")
+        with self.assertRaisesRegex(BitstreamError, "not an index"):
+            records.read_index(str(self.folder), "train")
+        (self.folder / "train.json").write_text('{"schema": 99, "shards": []}')
+        with self.assertRaisesRegex(BitstreamError, "newer"):
+            records.read_index(str(self.folder), "train")
+        with self.assertRaisesRegex(ValueError, "folder:split"):
+            records.parse_source("nowhere")

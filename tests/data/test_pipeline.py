@@ -19,7 +19,7 @@ def write_photos(folder, count, label=0):
         records.Record(png(smooth_image(40, 50, seed)), f"{seed}.png", 40, 50, label)
         for seed in range(count)
     )
-    records.write_shards(stream, str(folder), "train", 2, ["a"])
+    records.write_shards(stream, str(folder), "train", 2, ["a", "b"])
     return str(folder), "train"
 
 

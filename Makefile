@@ -1,0 +1,43 @@
+# make demo   environment, then three photos to content-aware JPEGs and a report
+# make test   environment, then all tests
+# make lint   style of the code
+# make venv   the environment alone (.venv), for Python 3.10 or 3.11
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+# The first interpreter that runs and that TensorFlow 2.14 exists for.
+PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
+	2>/dev/null && echo $$python && break; done)
+
+.PHONY: demo test lint format venv clean
+
+demo: $(STAMP)
+	$(BIN)/python recipes/demo.py --out=demo_output
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(STAMP)
+
+$(STAMP): setup.py
+	@if [ -z "$(PYTHON)" ]; then echo "error: tfsemcomp needs Python 3.10 or 3.11\
+	 (TensorFlow 2.14 exists for no other); install python3.11 with its venv module\
+	 and run make again." >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo_output

@@ -44,7 +44,7 @@ _MODULES: dict[str, str] = {
     "avif": _CLASSICAL,
     "heif": _CLASSICAL,
     "jxl": _CLASSICAL,
-    "bpg": _CLASSICAL,
+    "bpg": "tfsemcomp.codecs.bpg",
 }
 _REGISTRY: dict[str, type[Codec]] = {}
 CodecClass = TypeVar("CodecClass", bound="type[Codec]")
@@ -170,6 +170,7 @@ class Codec(abc.ABC):
         name: in the registry.
         summary: one line for lists.
         suffix: of the files it writes, with the dot; ".tfsc" for the container.
+        other_suffixes: that such files may have too.
         quality_range: lowest and highest quality. Higher is always a bigger file and a
             better picture, whatever the system behind counts.
         default_quality: used if neither quality nor target is given.
@@ -192,6 +193,7 @@ class Codec(abc.ABC):
     suffix: str
     quality_range: tuple[float, float]
     default_quality: float
+    other_suffixes: tuple[str, ...] = ()
     quality_step: float = 1
     max_side: int | None = None
     source: str = ""
@@ -456,6 +458,15 @@ def search(
             f"file has {smallest} bytes, so ask for at least that"
         )
     return Encoded(*best, encodes)
+
+
+def check_one_layer(name: str, layers: int | None) -> None:
+    """Raises ValueError if `layers` is not that of a codec without layers."""
+    if layers not in (None, 1):
+        raise ValueError(
+            f"`layers` must be None or 1 for {name}, whose files have no layers, "
+            f"received {layers}"
+        )
 
 
 def register(name: str) -> Callable[[CodecClass], CodecClass]:

@@ -27,6 +27,16 @@ def _read_text(name: str) -> str:
         return file.read()
 
 
+def _shipped_models() -> list[tuple[str, list[str]]]:
+    """Puts saved_models/ where an installed package looks for it."""
+    found = []
+    for path, _, files in os.walk(os.path.join(HERE, "saved_models")):
+        relative = os.path.relpath(path, HERE)
+        target = os.path.join("share", "tfsemcomp", relative)
+        found.append((target, [os.path.join(relative, name) for name in files]))
+    return found
+
+
 CORE = [
     "absl-py>=1.4",
     "jpeglib>=1.0.2,<2",
@@ -82,6 +92,7 @@ setup(
     include_package_data=True,
     install_requires=CORE,
     extras_require=EXTRAS,
+    data_files=_shipped_models(),
     entry_points={"console_scripts": ["tfsemcomp=tfsemcomp.cli:main"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

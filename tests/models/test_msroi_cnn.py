@@ -62,6 +62,18 @@ class MsroiCnnTest(SemCompTestCase):
         result = network(images_of(1, 64, 96, 3))
         self.assertEqual(tuple(result["trunk"].shape), (1, 4, 6, 512))
 
+    def test_keras_cv_trunk_stops_at_stride_16(self):
+        import keras_cv
+
+        backbone = keras_cv.models.ResNetV2Backbone(
+            stackwise_filters=[8, 8, 8, 8],
+            stackwise_blocks=[2, 2, 2, 2],
+            stackwise_strides=[1, 2, 2, 2],
+            include_rescaling=True,
+        )
+        trunk = msroi_cnn.keras_cv_trunk(backbone)
+        self.assertEqual(tuple(trunk(images_of(1, 64, 96, 3)).shape[:3]), (1, 4, 6))
+
     def test_wrong_arguments(self):
         with self.assertRaisesRegex(ValueError, "`classes`"):
             MsroiCnn(0)

@@ -16,6 +16,15 @@ class FitRidgeTest(SemCompTestCase):
         share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         self.assertGreater(share[np.arange(120), labels].mean(), 0.8)
 
+    def test_without_bias_it_still_separates(self):
+        rng = np.random.default_rng(1)
+        labels = np.repeat(np.arange(3), 30)
+        features = np.abs(rng.normal(size=(3, 10)) * 4)[labels] + rng.random((90, 10))
+        kernel, bias = fit_ridge(features, labels, 3, l2=0.1, bias=False)
+        np.testing.assert_array_equal(bias, np.zeros(3))
+        predicted = (features @ kernel).argmax(axis=1)
+        self.assertGreater(np.mean(predicted == labels), 0.95)
+
     def test_noise_gives_unsure_shares(self):
         rng = np.random.default_rng(0)
         features, labels = rng.normal(size=(200, 5)), rng.integers(0, 4, size=200)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfsemcomp.errors import UnavailableError
 from tfsemcomp.layers.dropout import UniformDropout
 
 MAP_METHODS = ("cam_topk", "class_features")
@@ -24,8 +25,9 @@ class MsroiSize:
 
     Attributes:
         trunk: "vgg16" (the published trunk, without pool5), "residual" (bottleneck
-            blocks with batch normalisation, for a CPU), or "keras:<Name>" for a
-            ``tf.keras.applications`` network up to its last layer of stride 16.
+            blocks with batch normalisation, for a CPU), "keras:<Name>" for a
+            ``tf.keras.applications`` network up to its last layer of stride 16, or
+            "keras_cv:<preset>" for a keras-cv backbone, which keras-cv downloads.
         widths: channels of the residual trunk at strides 2, 4, 8 and 16.
         blocks: bottleneck blocks of the residual trunk at strides 4, 8 and 16.
         group_channels: channels before the depthwise layer (conv6_1), the groups.
@@ -203,8 +205,12 @@ def _build_trunk(size: MsroiSize, weights: str | None) -> tf.keras.Model:
         return _residual_trunk(size.widths, size.blocks)
     if size.trunk.startswith("keras:"):
         return keras_trunk(size.trunk.removeprefix("keras:"), weights)
+    if size.trunk.startswith("keras_cv:"):
+        preset = size.trunk.removeprefix("keras_cv:")
+        return keras_cv_trunk(_keras_cv_backbone(preset, weights is not None))
     raise ValueError(
-        f"`trunk` must be 'vgg16', 'residual' or 'keras:<Name>'; got '{size.trunk}'."
+        "`trunk` must be 'vgg16', 'residual', 'keras:<Name>' or 'keras_cv:<preset>'; "
+        f"got '{size.trunk}'."
     )
 
 
@@ -289,6 +295,33 @@ def keras_trunk(name: str, weights: str | None) -> tf.keras.Model:
     free.set_weights(cut.get_weights())
     inputs = tf.keras.Input((None, None, 3))
     return tf.keras.Model(inputs, free(preprocess(inputs)), name="trunk")
+
+
+def keras_cv_trunk(backbone: tf.keras.Model) -> tf.keras.Model:
+    """A keras-cv backbone, with its own rescaling, cut at stride 16 (level P4).
+
+    Args:
+        backbone: float [B,H,W,3] in [0, 255] -> features.
+    Returns: model float [B,H,W,3] in [0, 255] -> [B,ceil(H/16),ceil(W/16),C].
+    """
+    layer = backbone.get_layer(backbone.pyramid_level_inputs["P4"])
+    return tf.keras.Model(backbone.input, layer.output, name="trunk")
+
+
+def _keras_cv_backbone(preset: str, load_weights: bool) -> tf.keras.Model:
+    try:
+        import keras_cv
+    except ImportError as error:
+        raise UnavailableError(
+            "keras-cv is not installed; pip install 'tfsemcomp[train]'."
+        ) from error
+    try:
+        return keras_cv.models.Backbone.from_preset(preset, load_weights=load_weights)
+    except (OSError, ValueError) as error:
+        raise UnavailableError(
+            f"keras-cv could not load preset '{preset}' ({type(error).__name__}); "
+            "check its name and the connection."
+        ) from error
 
 
 def _keras_application(name: str) -> tuple[Callable, Callable]:

@@ -4,7 +4,11 @@ import numpy as np
 
 
 def fit_ridge(
-    features: np.ndarray, labels: np.ndarray, classes: int, l2: float = 1.0
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    l2: float = 1.0,
+    bias: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fits one-against-all ridge regression on standardised features.
 
@@ -12,7 +16,8 @@ def fit_ridge(
         features: float [N,J].
         labels: int [N] in [0, classes).
         classes: number of classes.
-        l2: weight of the penalty, relative to one example.
+        l2: weight of the penalty, for each example.
+        bias: whether the classifier has one; without it features are not centred.
     Returns: kernel float32 [J,classes] and bias float32 [classes] for raw features,
         scaled so that their softmax has the least cross-entropy on held-out folds.
     Raises:
@@ -25,7 +30,8 @@ def fit_ridge(
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"`labels` must be in [0, {classes}).")
-    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-3
+    mean = features.mean(axis=0) * bias
+    deviation = features.std(axis=0) + 1e-3
     x = ((features - mean) / deviation).astype(np.float64)
     target = np.eye(classes)[labels] - 1 / classes
     # Leave-one-out predictions follow from the hat matrix, without further fits.

@@ -54,16 +54,14 @@ METRICS: dict[str, Metric] = _table(
         "Background PSNR",
     ),
     Metric("psnr_s", fidelity.psnr_s, "dB", True, True, "PSNR-S"),
-    Metric(
-        "weighted_ssim", structural.weighted_ssim, "", True, True, "ROI-weighted SSIM"
-    ),
+    Metric("weighted_ssim", structural.weighted_ssim, "", True, True, "Weighted SSIM"),
     Metric(
         "weighted_psnr_hvs",
         hvs.weighted_psnr_hvs,
         "dB",
         True,
         True,
-        "ROI-weighted PSNR-HVS",
+        "Weighted PSNR-HVS",
     ),
     Metric(
         "weighted_psnr_hvsm",
@@ -71,7 +69,7 @@ METRICS: dict[str, Metric] = _table(
         "dB",
         True,
         True,
-        "ROI-weighted PSNR-HVS-M",
+        "Weighted PSNR-HVS-M",
     ),
 )
 

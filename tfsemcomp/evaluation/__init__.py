@@ -1,0 +1,1 @@
+"""Measuring codecs: rate sweeps, result tables, the report page, the MSROI records."""

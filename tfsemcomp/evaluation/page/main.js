@@ -1,0 +1,104 @@
+// Which two codecs are compared, at which of the reference's settings; and the start.
+const choice = { ours: null, reference: null, setting: null };
+
+function settingsOf(series) {
+  const rows = goodRows.filter((row) => row.series === series);
+  const rate = (setting) => mean(rows.filter((row) => row.setting === setting).map((row) => row.bpp));
+  return [...new Set(rows.map((row) => row.setting))].sort((a, b) => rate(a) - rate(b));
+}
+function currentChoice() {
+  return choice.ours ? choice : null;
+}
+function chooseFirst() {
+  if (seriesNames.length < 2) return;
+  choice.reference = seriesNames.find((name) => name === data.reference) || seriesNames[seriesNames.length - 1];
+  choice.ours = seriesNames.find((name) => name !== choice.reference);
+  const settings = settingsOf(choice.reference);
+  choice.setting = settings[Math.floor((settings.length - 1) / 2)];
+}
+
+function drawChoices() {
+  const named = seriesNames.map((name) => [name, name]);
+  const settings = settingsOf(choice.reference);
+  const change = (field) => (value) => {
+    choice[field] = value;
+    if (choice.ours === choice.reference) {
+      const spare = field === "ours" ? "reference" : "ours";
+      choice[spare] = seriesNames.find((name) => name !== value);
+    }
+    const known = settingsOf(choice.reference);
+    if (!known.includes(choice.setting)) choice.setting = known[Math.floor((known.length - 1) / 2)];
+    drawComparison();
+  };
+  byId("choices").replaceChildren(
+    chooser("Codec", named, choice.ours, change("ours")), "against",
+    chooser("Reference", named, choice.reference, change("reference")), "at the bytes of",
+    chooser("Setting", settings.map((name) => [name, name]), choice.setting, change("setting")),
+  );
+}
+
+const HEADLINES = ["roi_psnr", "background_psnr", "psnr", "weighted_psnr_hvsm", "psnr_hvsm", "ssim", "ms_ssim"];
+function drawTiles() {
+  const matched = pairs(choice);
+  const ratio = mean(matched.map(([ours, theirs]) => ours.bytes / theirs.bytes)) - 1;
+  const tiles = [tile("Bytes", percent(ratio), "", `mean of ${matched.length} pictures`)];
+  for (const name of HEADLINES) {
+    const known = matched.filter(([a, b]) => a.metrics[name] !== undefined && b.metrics[name] !== undefined);
+    if (!known.length) continue;
+    const gain = mean(known.map(([a, b]) => difference(a.metrics[name], b.metrics[name])));
+    const from = mean(known.map(([, theirs]) => theirs.metrics[name])), to = mean(known.map(([ours]) => ours.metrics[name]));
+    const { label, unit } = metricOf[name];
+    const text = `${showGain(name, gain)}${unit ? ` ${unit}` : ""}`;
+    const kind = text.startsWith("+") ? "good" : text.startsWith("\u2212") ? "bad" : "";
+    tiles.push(tile(label, text, kind, `${show(name, from)} \u2192 ${show(name, to)}`));
+  }
+  byId("tiles").replaceChildren(...(matched.length ? tiles : []));
+}
+function tile(name, value, kind, more) {
+  return element("div", { class: "tile" }, element("div", { class: "name" }, name),
+    element("div", { class: `value ${kind}` }, value), element("div", { class: "more" }, more));
+}
+function drawComparison() {
+  if (currentChoice()) {
+    byId("comparison").hidden = false;
+    drawChoices();
+    drawTiles();
+  }
+  drawGains(currentChoice());
+  drawViewer(currentChoice());
+}
+function drawChartTools() {
+  const spare = data.metrics.length - chartedMetrics().length;
+  for (const place of ["gains-tools", "curves-tools"]) {
+    byId(place).hidden = !charting.all && spare === 0;
+    byId(place).replaceChildren(element("button", {
+      type: "button", "aria-pressed": String(charting.all),
+      onclick: () => {
+        charting.all = !charting.all;
+        drawChartTools();
+        drawGains(currentChoice());
+        drawCurves();
+      },
+    }, "All metrics"));
+  }
+}
+
+function start() {
+  const failed = data.rows.length - goodRows.length;
+  const facts = [`${imageNames.length} pictures`, `${seriesNames.join(", ")}`, `${goodRows.length} files`];
+  if (failed) facts.push(`${failed} failed`);
+  const hidden = imageNames.length - shownNames().length;
+  if (shownNames().length && hidden) facts.push(`${hidden} pictures in the numbers only`);
+  byId("lead").textContent = facts.join(" \u00b7 ");
+  chooseFirst();
+  drawComparison();
+  drawCurves();
+  drawChartTools();
+  drawTableTools();
+  drawTable();
+}
+start();
+Promise.all([...document.images].map((image) => image.decode())).then(
+  () => { document.body.dataset.ready = "true"; },
+  (error) => { report(`a picture does not decode: ${error}`); document.body.dataset.ready = "true"; },
+);

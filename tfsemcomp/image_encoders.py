@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tfsemcomp import errors
 
@@ -35,7 +35,8 @@ def _encode_jpeg(image: Image.Image, quality: int | None, options: dict) -> byte
     data = _save(image, "JPEG", **options)
     # Both need the whole file in one buffer, whose size Pillow guesses: too small for
     # noise, which it then refuses to write.
-    buffer_bytes = (2 if options["quality"] >= 95 else 1) * image.width * image.height
+    guess = (2 if options["quality"] >= 95 else 1) * image.width * image.height
+    buffer_bytes = max(ImageFile.MAXBLOCK, guess)
     if any(two_passes.values()) and len(data) <= buffer_bytes:
         data = _save(image, "JPEG", **options, **two_passes)
     return data

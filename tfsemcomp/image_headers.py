@@ -112,6 +112,25 @@ def jxl_size(data: bytes) -> tuple[int, int]:
     return (8 * (bits.take(5) + 1) if small else _jxl_long_side(bits)), height
 
 
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a WebP file declares.
+
+    Raises: ValueError if its first chunk declares none.
+    """
+    kind, chunk = data[12:16], data[20:30]
+    if len(chunk) == 10:
+        if kind == b"VP8X":
+            value = int.from_bytes(chunk[4:10], "little")
+            return (value & 0xFFFFFF) + 1, (value >> 24) + 1
+        if kind == b"VP8L":
+            value = int.from_bytes(chunk[1:5], "little")
+            return (value & 0x3FFF) + 1, (value >> 14 & 0x3FFF) + 1
+        if kind == b"VP8 ":
+            width, height = struct.unpack_from("<HH", chunk, 6)
+            return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("its header declares no size")
+
+
 def bare_exif(block: bytes) -> bytes | None:
     """The TIFF-like block without the prefix of JPEG; None if it is no such block."""
     block = block.removeprefix(_EXIF_PREFIX)

@@ -14,11 +14,11 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageFile
 
-from tfsemcomp import bitstream, image_encoders, image_headers
+from tfsemcomp import bitstream, image_encoders, image_headers, pillow_state
 
 Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
 
-_STRIP_SAMPLES = 2**24
+_STRIP_SAMPLES = 2**18
 # Counting the frames of a GIF walks over all of them.
 _MAX_GIF_BYTES_TO_COUNT = 2**24
 _EXIF_IFDS = (0x8769, 0x8825)
@@ -66,16 +66,19 @@ def decode(
         `images.LoadedImage` holds them.
     Raises: LimitError, and any exception of the library that decodes.
     """
-    if kind == "JXL":
-        # Its plug-in decodes on opening.
-        limits.check_size(*image_headers.jxl_size(data))
-    image = opener(io.BytesIO(data))
+    # These plug-ins decode, or allocate the pixels, on opening.
+    early = {"JXL": image_headers.jxl_size, "WEBP": image_headers.webp_size}
+    size = early[kind](data) if kind in early else (1, 1)
+    limits.check_size(*size)
+    with pillow_state.allowing(size):
+        image = opener(io.BytesIO(data))
     limits.check_size(*image.size)
     depth = _bit_depth(image, kind, data)
-    frames = _frame_note(image, kind, data)
-    _correct_tiles(image, depth)
-    low = _load_low_bytes(data, opener, image, depth, limits)
-    image.load()
+    with pillow_state.allowing(image.size):
+        frames = _frame_note(image, kind, data)
+        _correct_tiles(image, depth)
+        low = _load_low_bytes(data, opener, image, depth, limits)
+        image.load()
     # Some plug-ins know the size for certain only now.
     limits.check_size(*image.size)
     samples, notes = _samples(image, kind, depth, low)
@@ -234,7 +237,8 @@ def _deep_grey(image: Image.Image, kind: str, depth: int) -> _Samples:
 
 def _stretched_grey(image: Image.Image) -> tuple[_Samples, tuple[str, ...]]:
     """32-bit samples have no agreed range: the usual one or, beyond it, their own."""
-    grey = np.asarray(image).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        grey = np.asarray(image).astype(np.float64)
     if not np.all(np.isfinite(grey)):
         raise ValueError("it has samples that are no finite numbers")
     low, high = float(grey.min()), float(grey.max())
@@ -286,16 +290,18 @@ def _flatten(
     if alpha is None and peak == 255:
         return np.array(colour, dtype=np.uint8, order="C"), ()
     pixels = np.empty(colour.shape, np.uint8)
+    # A level is colour * factor / divisor; both cancel where samples are bytes.
+    factor, divisor, kind = (1, 1, np.uint32) if peak == 255 else (255, peak, np.uint64)
     rows = max(1, _STRIP_SAMPLES // (3 * colour.shape[1]))
     for top in range(0, colour.shape[0], rows):
         strip = slice(top, top + rows)
-        value, over = colour[strip].astype(np.uint64) * 255, peak
+        value, over = colour[strip].astype(kind) * kind(factor), divisor
         if alpha is not None:
-            opacity = alpha[strip].astype(np.uint64)[..., None]
-            behind = np.array(background, np.uint64) * peak
-            value = value * opacity + behind * (peak - opacity)
-            over = peak * peak
-        pixels[strip] = (2 * value + over) // (2 * over)
+            opacity = alpha[strip].astype(kind)[..., None]
+            value *= opacity
+            value += np.array(background, kind) * kind(divisor) * (kind(peak) - opacity)
+            over = divisor * peak
+        pixels[strip] = (value * kind(2) + kind(over)) // kind(2 * over)
     if alpha is None:
         return pixels, ()
     names = {(255, 255, 255): "white", (0, 0, 0): "black"}

@@ -15,13 +15,10 @@ process, and try other plug-ins.
 import contextlib
 import dataclasses
 import importlib
-import logging as python_logging
 import os
 import pathlib
 import secrets
 import stat
-import threading
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +26,14 @@ import numpy as np
 from absl import logging
 from PIL import Image, features
 
-from tfsemcomp import bitstream, errors, image_encoders, image_headers, image_pixels
+from tfsemcomp import (
+    bitstream,
+    errors,
+    image_encoders,
+    image_headers,
+    image_pixels,
+    pillow_state,
+)
 
 # What files of each format may be called; the first suffix is the usual one.
 _SUFFIXES: dict[str, tuple[str, ...]] = {
@@ -52,6 +56,8 @@ KNOWN_SUFFIXES: tuple[str, ...] = tuple(_FORMAT_OF_SUFFIX)
 WRITABLE_SUFFIXES: tuple[str, ...] = tuple(
     suffix for suffix, name in _FORMAT_OF_SUFFIX.items() if name != "GIF"
 )
+# Code streams without the boxes of JP2.
+_BARE_JPEG2000 = (".j2k", ".j2c", ".jpc")
 
 _READERS = {
     # The plain JPEG class: a multi-picture file is its main picture, without a note.
@@ -144,7 +150,7 @@ def load_bytes(
     data = bytes(data)
     kind = _check_kind(data, name)
     opener = _opener(kind)
-    with _typed_errors(name), _quiet_pillow():
+    with _typed_errors(name), pillow_state.quiet():
         image_headers.check_complete(kind, data)
         pixels, exif, icc, notes = image_pixels.decode(
             kind, data, opener, limits, background
@@ -189,7 +195,7 @@ def encode(
             JPEG and for 100 in AVIF, both without chroma subsampling.
         exif: a block as `load` returns it, stored as it is, so its orientation should
             be 1; TIFF keeps its text tags only, BMP and JPEG 2000 nothing.
-        icc: a profile; not stored by BMP and JPEG 2000.
+        icc: a profile; not stored by BMP, JPEG XL and JPEG 2000.
         **options: go to the encoder and win over what `quality` chose; their names are
             those of Pillow and its plug-ins.
 
@@ -214,7 +220,7 @@ def encode(
     options = {key: value for key, value in metadata.items() if value} | options
     image = Image.fromarray(np.ascontiguousarray(pixels))
     try:
-        with _quiet_pillow():
+        with pillow_state.quiet():
             return image_encoders.ENCODERS[kind](image, quality, options)
     except errors.SemCompError:
         raise
@@ -245,9 +251,11 @@ def write(
 
     Raises: as `encode` and `write_atomic`.
     """
-    write_atomic(
-        path, encode(pixels, format_of(path), quality=quality, exif=exif, icc=icc)
-    )
+    kind = format_of(path)
+    bare = pathlib.PurePath(path).suffix.lower() in _BARE_JPEG2000
+    options = {"no_jp2": True} if bare else {}
+    data = encode(pixels, kind, quality=quality, exif=exif, icc=icc, **options)
+    write_atomic(path, data)
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -415,54 +423,11 @@ def _typed_errors(name: str) -> Iterator[None]:
         raise errors.LimitError(
             f"{_quoted(name)}: not enough memory to decode it"
         ) from None
-    except Image.DecompressionBombError as error:
-        raise errors.LimitError(
-            f"{_quoted(name)}: {_reason(error)} Raise PIL.Image.MAX_IMAGE_PIXELS to "
-            "allow it"
-        ) from error
     except Exception as error:
         raise errors.BitstreamError(
-            f"{_quoted(name)} is truncated or damaged: {_reason(error)}"
+            f"{_quoted(name)} is truncated, damaged or of an unsupported kind: "
+            f"{_reason(error)}"
         ) from error
-
-
-class _QuietPillow:
-    """Keeps Pillow from reporting on the side what is raised or noted here.
-
-    Warning filters belong to the process, so concurrent loads share one change: the
-    first one makes it, the last one takes it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._warnings = warnings.catch_warnings()
-        # The one plug-in that logs at a visible level.
-        self._logger = python_logging.getLogger("PIL.TiffImagePlugin")
-
-    def _refuse(self, _record: python_logging.LogRecord) -> bool:
-        return False
-
-    @contextlib.contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._warnings = warnings.catch_warnings()
-                self._warnings.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.|pillow_")
-                self._logger.addFilter(self._refuse)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    self._warnings.__exit__(None, None, None)
-                    self._logger.removeFilter(self._refuse)
-
-
-_quiet_pillow = _QuietPillow()
 
 
 def _mode_to_keep(target: str) -> int | None:

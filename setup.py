@@ -78,6 +78,7 @@ EXTRAS["dev"] = [
     "ruff>=0.6",
     "scikit-image>=0.22",
     "sewar>=0.4.6",
+    "tifffile>=2023.4",
 ]
 
 setup(

@@ -16,8 +16,8 @@ import sys
 import tqdm
 from absl import app, flags
 
+import tfsemcomp
 from tfsemcomp import images, metrics
-from tfsemcomp.codecs import base
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.evaluation import msroi_log, report, sweep, table
 from tfsemcomp.semantics import roi
@@ -47,7 +47,7 @@ def compress_both(
     roi_map = roi.resolve_map(_MAP.value, pixels)
     sweep.keep_picture(out, image, pixels, roi_map)
     names = metrics.select(None, has_map=True)
-    plain, ours = base.get_codec("jpeg"), base.get_codec("msroi_jpeg")
+    plain, ours = tfsemcomp.load("jpeg"), tfsemcomp.load("msroi_jpeg")
     rows = []
     for quality in qualities:
         job = sweep.Job(plain, f"quality={quality}", {"quality": quality})

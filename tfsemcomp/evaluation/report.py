@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from tfsemcomp import images, metrics, version
 from tfsemcomp.errors import SemCompError
@@ -30,6 +31,8 @@ _BROWSER_TYPES = {
     ".webp": "image/webp",
     ".avif": "image/avif",
 }
+# Pages above this size are slow to open: further pictures are left to the tables.
+_MOST_INLINED = 2**26
 _SCRIPTS = ("core.js", "charts.js", "viewer.js", "tables.js", "main.js")
 # Dark violet over red to light yellow: rises in lightness, so it reads in grey, too.
 _HEAT_STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -60,7 +63,7 @@ def write_report(
         reference: the codec that others are compared with first.
         ours: the codec that is compared with it first.
         pictures: of how many pictures, at most, the files are inlined for the viewer;
-            None for all. Tables and plots always hold all rows.
+            None for as many as 64 MiB hold. Tables and plots always hold all rows.
         notes: a sentence under the table, as plain text.
 
     Returns:
@@ -115,29 +118,29 @@ def _content(
     pictures: int | None,
 ) -> dict[str, Any]:
     """All that the page's script reads."""
-    names = list(dict.fromkeys(row.image for row in results.rows))
-    shown: dict[str, Any] = {}
-    for name in names:
-        if pictures is not None and len(shown) >= pictures:
-            break
-        found = _picture(folder, name)
-        if found is not None:
-            shown[name] = found
-    files: list[str] = []
-    rows = []
+    by_image: dict[str, list[Row]] = {}
     for row in results.rows:
-        fields = _fields(row)
-        source = _row_source(folder, row) if row.image in shown else None
-        if source is not None:
-            fields["picture"] = len(files)
-            files.append(source)
-        rows.append(fields)
+        by_image.setdefault(row.image, []).append(row)
+    shown: dict[str, Any] = {}
+    rows = []
+    inlined = 0
+    for image, group in by_image.items():
+        full = len(shown) == pictures or inlined > _MOST_INLINED
+        picture = None if full else _picture(folder, image)
+        if picture is not None:
+            shown[image] = picture
+        for row in group:
+            fields = _fields(row)
+            source = _row_source(folder, row) if picture else None
+            if source is not None:
+                fields["picture"] = source
+                inlined += len(source)
+            rows.append(fields)
     return {
         "reference": reference,
         "ours": ours,
         "metrics": _metric_facts(results.metric_names()),
         "pictures": shown,
-        "files": files,
         "rows": rows,
     }
 
@@ -204,7 +207,12 @@ def _row_source(folder: pathlib.Path, row: Row) -> str | None:
         return _inline(data, kind)
     import tfsemcomp
 
-    return _inline(images.encode(tfsemcomp.decompress(data), "png"), "image/png")
+    try:
+        pixels = tfsemcomp.decompress(data)
+    except SemCompError as error:  # a plug-in or model that is not on this machine
+        logging.warning("%s is not shown: %s", row.file, error)
+        return None
+    return _inline(images.encode(pixels, "png"), "image/png")
 
 
 def _inline(data: bytes, kind: str) -> str:

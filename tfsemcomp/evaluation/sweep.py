@@ -52,12 +52,11 @@ class Job:
 
 
 def default_qualities(codec: base.Codec) -> tuple[float, ...]:
-    """Five qualities spread over the codec's range, whole where it wants them whole."""
+    """Five qualities spread over the codec's range, whole ones where it is wide."""
     low, high = codec.quality_range
-    step = codec.quality_step
-    points = (
-        low + step * round((high - low) * share / step) for share in _DEFAULT_POINTS
-    )
+    span = high - low
+    step = 1 if span >= 10 else codec.quality_step
+    points = (low + step * round(span * share / step) for share in _DEFAULT_POINTS)
     return tuple(dict.fromkeys(points))
 
 

@@ -40,8 +40,13 @@ function drawChoices() {
 const HEADLINES = ["roi_psnr", "background_psnr", "psnr", "weighted_psnr_hvsm", "psnr_hvsm", "ssim", "ms_ssim"];
 function drawTiles() {
   const matched = pairs(choice);
-  const ratio = mean(matched.map(([ours, theirs]) => ours.bytes / theirs.bytes)) - 1;
-  const tiles = [tile("Bytes", percent(ratio), "", `mean of ${matched.length} pictures`)];
+  const ratios = matched.map(([ours, theirs]) => ours.bytes / theirs.bytes - 1);
+  const least = Math.min(...ratios), most = Math.max(...ratios);
+  const span = matched.length > 1 ? `${percent(least)} to ${percent(most)}` : "1 picture";
+  const tiles = [tile("Bytes", matched.length ? percent(mean(ratios)) : "", "", span)];
+  const apart = Math.max(most, -least);
+  byId("apart").textContent = apart > 0.02
+    ? `Files differ by up to ${number(apart * 100, 0)} % in size: these are the nearest there are, not equal bytes.` : "";
   for (const name of HEADLINES) {
     const known = matched.filter(([a, b]) => a.metrics[name] !== undefined && b.metrics[name] !== undefined);
     if (!known.length) continue;

@@ -45,7 +45,7 @@ function statsOf(kind) {
 
 function panel(kind, index) {
   const coded = kind !== ORIGINAL && kind !== MAP;
-  const source = coded ? data.files[rowOf(kind).picture] : picture()[kind];
+  const source = coded ? rowOf(kind).picture : picture()[kind];
   const alt = coded ? kind.replace("\n", ", ") : kind;
   const layers = element("div", { class: "layers" });
   if (kind !== ORIGINAL) layers.append(element("img", { class: "under", src: picture().original, alt: "", draggable: "false" }));

@@ -240,6 +240,13 @@ class BrowserTest(SemCompTestCase):
         self.assertEqual(browser.body_data(dom), {"ready": "true"})
         self.assertIn("no luck", dom)
 
+    def test_tells_of_pictures_that_do_not_show(self):
+        results = fill(self.folder)
+        (self.folder / results.rows[0].file).write_bytes(b"no picture")
+        page = report.write_report(self.folder)
+        found = browser.body_data(browser.open_page(page))
+        self.assertEqual(found, {"ready": "true", "errors": "a resource failed"})
+
     def test_tells_of_its_errors(self):
         fill(self.folder)
         page = report.write_report(self.folder)

@@ -2,12 +2,18 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
 from absl.testing import parameterized
+
+from tfsemcomp import bitstream
+from tfsemcomp.codecs import base
+from tfsemcomp.errors import BitstreamError, LimitError, SemCompError
+from tfsemcomp.metrics import fidelity
 
 
 def smooth_image(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -106,3 +112,149 @@ class SemCompTestCase(parameterized.TestCase):
         )
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         return done.stdout
+
+    def run_codec_test(
+        self,
+        codec,
+        image: np.ndarray | None = None,
+        max_bpp: float | None = None,
+        min_psnr: float | None = None,
+        sizes: tuple[tuple[int, int], ...] = ((1, 1), (1, 9), (7, 3), (17, 33)),
+        **settings,
+    ) -> None:
+        """A codec keeps its promises on files, sizes, rates and wrong arguments.
+
+        Args:
+            codec: a codec, or the name of one.
+            image: uint8 [H,W,3]; default: a smooth one.
+            max_bpp: of the file at the default quality, where given.
+            min_psnr: of the picture at the default quality in dB, where given.
+            sizes: heights and widths that must come back exactly.
+            **settings: of the codec's `compress`, used throughout.
+        """
+        if isinstance(codec, str):
+            codec = base.get_codec(codec)
+        image = smooth_image(96, 80) if image is None else image
+        before = image.copy()
+        data = codec.compress(image, **settings)
+        decoded = self._assert_picture(codec.decompress(data), image.shape)
+        np.testing.assert_array_equal(image, before)
+        if max_bpp is not None:
+            pixels = image.shape[0] * image.shape[1]
+            self.assertLessEqual(8 * len(data) / pixels, max_bpp)
+        if min_psnr is not None:
+            self.assertGreaterEqual(fidelity.psnr(image, decoded), min_psnr)
+        with self.subTest("deterministic"):
+            self.assertEqual(codec.compress(image, **settings), data)
+            np.testing.assert_array_equal(codec.decompress(data), decoded)
+        with self.subTest("views"):
+            # A view with other strides is the same picture.
+            view = np.asfortranarray(image)
+            self.assertEqual(codec.compress(view, **settings), data)
+        self._check_sizes(codec, sizes, settings)
+        self._check_qualities(codec, image, settings)
+        self._check_targets(codec, image, settings)
+        self._check_arguments(codec, image, data, settings)
+        self._check_truncation(codec, data)
+
+    def _assert_picture(self, picture: np.ndarray, shape: tuple) -> np.ndarray:
+        self.assertEqual(picture.dtype, np.uint8)
+        self.assertEqual(picture.shape, shape)
+        return picture
+
+    def _check_sizes(self, codec, sizes, settings) -> None:
+        for height, width in sizes:
+            with self.subTest("size", height=height, width=width):
+                small = smooth_image(height, width)
+                data = codec.compress(small, **settings)
+                self._assert_picture(codec.decompress(data), small.shape)
+
+    def _check_qualities(self, codec, image, settings) -> None:
+        with self.subTest("higher quality is bigger and better"):
+            low, high = codec.quality_range
+            step = codec.quality_step
+            points = [low + step * round((high - low) * i / 4 / step) for i in range(5)]
+            files = [codec.compress(image, quality=q, **settings) for q in points]
+            sizes = [len(file) for file in files]
+            self.assertEqual(sizes, sorted(sizes))
+            errors = [
+                fidelity.psnr(image, codec.decompress(file))
+                for file in (files[0], files[2], files[4])
+            ]
+            self.assertEqual(errors, sorted(errors))
+
+    def _check_targets(self, codec, image, settings) -> None:
+        pixels = image.shape[0] * image.shape[1]
+        low, high = codec.quality_range
+        smallest = len(codec.compress(image, quality=low, **settings))
+        largest = len(codec.compress(image, quality=high, **settings))
+        size = (2 * smallest + largest) // 3
+        with self.subTest("target_bytes"):
+            encoded = codec.encode(image, target_bytes=size, **settings)
+            self.assertLessEqual(len(encoded.data), size)
+            self.assertGreaterEqual(len(encoded.data), smallest)
+            self.assertLessEqual(encoded.encodes, 9)
+            self.assertEqual(
+                codec.compress(image, quality=encoded.quality, **settings),
+                encoded.data,
+            )
+            better = encoded.quality + codec.quality_step
+            if better <= high:
+                data = codec.compress(image, quality=better, **settings)
+                self.assertGreater(len(data), size)
+        with self.subTest("target_bpp"):
+            data = codec.compress(image, target_bpp=8 * size / pixels, **settings)
+            self.assertLessEqual(len(data), size)
+        with self.subTest("generous target"):
+            data = codec.compress(image, target_bytes=10 * largest, **settings)
+            self.assertLen(data, largest)
+        with self.subTest("unreachable target"):
+            with self.assertRaisesRegex(SemCompError, "as small as 1 bytes") as caught:
+                codec.compress(image, target_bytes=1, **settings)
+            named = int(re.search(r"file has (\d+) bytes", str(caught.exception))[1])
+            self.assertLessEqual(named, smallest)
+            self.assertLen(codec.compress(image, target_bytes=named, **settings), named)
+
+    def _check_arguments(self, codec, image, data, settings) -> None:
+        low, high = codec.quality_range
+        wrong = [
+            {"quality": high + 1},
+            {"quality": low - 1},
+            {"quality": float("nan")},
+            {"quality": "50"},
+            {"target_bpp": 0},
+            {"target_bytes": 0},
+            {"target_bytes": 100.5},
+            {"quality": low, "target_bpp": 1.0},
+            {"target_bpp": 1.0, "target_bytes": 100},
+            {"no_such_setting": 1},
+        ]
+        for arguments in wrong:
+            with self.subTest("arguments", **arguments), self.assertRaises(ValueError):
+                codec.compress(image, **{**settings, **arguments})
+        for pixels in (
+            image.astype(np.float32),
+            image[..., 0],
+            image[:0],
+            np.dstack([image, image[..., :1]]),
+            image.tolist(),
+        ):
+            with self.subTest("pixels"), self.assertRaises(ValueError):
+                codec.compress(pixels, **settings)
+        for arguments in ({"layers": 0}, {"layers": 1.5}):
+            with self.subTest("layers", **arguments), self.assertRaises(ValueError):
+                codec.decompress(data, **arguments)
+        with self.subTest("data"), self.assertRaises(ValueError):
+            codec.decompress("text")
+        limits = bitstream.Limits(side=8)
+        with self.subTest("limits of input"), self.assertRaises(LimitError):
+            codec.compress(image, limits=limits, **settings)
+        with self.subTest("limits of file"), self.assertRaises(LimitError):
+            codec.decompress(data, limits=limits)
+
+    def _check_truncation(self, codec, data) -> None:
+        cuts = {*range(40), *range(len(data) - 20, len(data))}
+        cuts |= set(range(0, len(data), max(1, len(data) // 40)))
+        for cut in sorted(cuts & set(range(len(data)))):
+            with self.subTest("cut", at=cut), self.assertRaises(BitstreamError):
+                codec.decompress(data[:cut])

@@ -50,7 +50,7 @@ def effort_setting(default: int, low: int, high: int) -> base.Setting:
     return base.Setting(
         "effort",
         int,
-        f"Time spent on smaller files, {low} (fast) to {high} (slow).",
+        "Time spent on smaller files, the lowest is fastest.",
         default=default,
         low=low,
         high=high,

@@ -1,0 +1,69 @@
+"""The sub-commands of `tfsemcomp`: what each takes, does and tells.
+
+Cheap to import: numpy, Pillow and TensorFlow are imported by the functions that run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tfsemcomp.commands import compress, decompress, evaluate, lists, map, truncate
+from tfsemcomp.commands.console import Console
+
+if TYPE_CHECKING:
+    from tfsemcomp.cli import Parser
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A sub-command.
+
+    Attributes:
+        name: as typed.
+        help: one line.
+        add_arguments: tells a parser what it takes.
+        run: does it and returns the exit status; raises what `cli.main` explains.
+    """
+
+    name: str
+    help: str
+    add_arguments: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace, Console], int]
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("compress", "Compress images.", compress.add_arguments, compress.run),
+    Command(
+        "decompress",
+        "Decode compressed files and image files.",
+        decompress.add_arguments,
+        decompress.run,
+    ),
+    Command(
+        "info",
+        "Tell what a file holds, without decoding it.",
+        lists.add_info,
+        lists.run_info,
+    ),
+    Command(
+        "truncate",
+        "Cut a layered stream without re-encoding it.",
+        truncate.add_arguments,
+        truncate.run,
+    ),
+    Command("map", "Draw what matters in an image.", map.add_arguments, map.run),
+    Command("codecs", "List the codecs.", lists.add_nothing, lists.run_codecs),
+    Command("models", "List the trained models.", lists.add_nothing, lists.run_models),
+    Command(
+        "evaluate",
+        "Measure codecs on images.",
+        evaluate.add_evaluate,
+        evaluate.run_evaluate,
+    ),
+    Command(
+        "report", "Make one page of results.", evaluate.add_report, evaluate.run_report
+    ),
+)

@@ -1,0 +1,173 @@
+"""`tfsemcomp compress`: image files to the files of a codec."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfsemcomp import api
+from tfsemcomp.codecs import base
+from tfsemcomp.commands import shared
+from tfsemcomp.commands.console import Console
+
+if TYPE_CHECKING:
+    from tfsemcomp.cli import Parser
+    from tfsemcomp.images import LoadedImage
+
+_WISHES = ("quality", "target_bpp", "target_bytes")
+_METADATA_NAMES = ("exif", "icc")
+
+
+def add_arguments(parser: Parser) -> None:
+    """Tells what the command takes, the codecs' own settings among it."""
+    shared.add_files(parser, "image file", "file to write")
+    parser.add_flag(
+        "codec",
+        default=None,
+        help="Codec; `tfsemcomp codecs` lists them. Default: that of --model, else "
+        f"{api.DEFAULT_CODEC}.",
+    )
+    parser.add_flag("model", help="Name or path of the codec's model.")
+    parser.add_switch(
+        "keep_metadata", help="Keep the EXIF block and the colour profile."
+    )
+    shared.add_limits(parser)
+    shared.add_batch(parser)
+    rates = parser.add_argument_group("rate or picture wanted, one of")
+    rates.add_argument("--quality", type=float, help="Higher is bigger and better.")
+    rates.add_argument(
+        "--target_bpp", type=float, help="Bits a pixel of the whole file, at most."
+    )
+    rates.add_argument(
+        "--target_bytes", type=int, help="Bytes of the whole file, at most."
+    )
+    others = parser.add_argument_group("settings of codecs")
+    for name, declared in _codec_flags().items():
+        group = rates if declared[0][1].target else others
+        _add_codec_flag(parser, group, name, declared)
+
+
+def _codec_flags() -> dict[str, list[tuple[str, base.Setting]]]:
+    """Codecs and settings by the setting's name; bytes cannot be typed."""
+    flags: dict[str, list[tuple[str, base.Setting]]] = {}
+    for codec in base.codec_names():
+        for setting in base.codec_class(codec).settings:
+            if setting.type is not bytes:
+                flags.setdefault(setting.name, []).append((codec, setting))
+    return flags
+
+
+def _add_codec_flag(
+    parser: Parser,
+    group: Any,
+    name: str,
+    declared: Sequence[tuple[str, base.Setting]],
+) -> None:
+    text = declared[0][1].help
+    choices = dict.fromkeys(
+        choice for _, setting in declared for choice in setting.choices
+    )
+    if choices:
+        text += f" One of {', '.join(map(str, choices))}."
+    text += f" ({', '.join(codec + _range(setting) for codec, setting in declared)})"
+    kind = declared[0][1].type
+    if kind is bool:
+        parser.add_switch(name, group=group, help=text)
+        return
+    kind = str if kind is object else kind
+    parser.add_flag(name, group=group, type=kind, help=text)
+
+
+def _range(setting: base.Setting) -> str:
+    if setting.low is None or setting.high is None:
+        return ""
+    return f" {setting.low:g}..{setting.high:g}"
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Compresses a file or a folder of files."""
+    codec = _chosen_codec(args)
+    settings = {name: getattr(args, name) for name in (*_WISHES, *_codec_flags())}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    codec.check_settings(**settings)
+    kept = [s.name for s in codec.settings if s.name in _METADATA_NAMES]
+    if args.keep_metadata and not kept:
+        raise ValueError(f"`keep_metadata`: files of {codec.name} hold no metadata")
+    codec.check_available()
+    limits = shared.limits(args)
+
+    def work(source: pathlib.Path, target: pathlib.Path) -> dict[str, Any]:
+        from tfsemcomp import images
+
+        start = time.perf_counter()
+        loaded = images.load(source, limits=limits)
+        metadata, notes = _metadata(loaded, kept if args.keep_metadata else [])
+        encoded = codec.encode(loaded.pixels, limits=limits, **settings, **metadata)
+        images.write_atomic(target, encoded.data)
+        height, width = loaded.pixels.shape[:2]
+        return {
+            "input": source,
+            "output": target,
+            "codec": codec.name,
+            "model": codec.model,
+            "quality": encoded.quality,
+            "width": width,
+            "height": height,
+            "bytes": len(encoded.data),
+            "bpp": 8 * len(encoded.data) / (width * height),
+            "seconds": round(time.perf_counter() - start, 3),
+            "notes": (*loaded.notes, *notes),
+        }
+
+    def tell(record: dict[str, Any]) -> str:
+        quality = record["quality"]
+        return (
+            f"{record['output']}: {record['bytes']:,} bytes, {record['bpp']:.3f} bpp"
+            + (f", quality {quality:g}" if quality is not None else "")
+        )
+
+    if args.INPUT.is_file():
+        _check_suffix(args.OUTPUT, codec)
+    return shared.run_files(args, console, work, tell, codec.suffix)
+
+
+def _chosen_codec(args: argparse.Namespace) -> base.Codec:
+    if args.model is None:
+        return base.get_codec(args.codec or api.DEFAULT_CODEC)
+    codec = args.codec or api.codec_for_model(args.model)
+    return base.get_codec(codec, model=args.model)
+
+
+def _check_suffix(target: pathlib.Path, codec: base.Codec) -> None:
+    """Raises ValueError if the name promises a format that the codec does not write."""
+    from tfsemcomp import images
+
+    own = (codec.suffix, *codec.other_suffixes)
+    suffix = target.suffix.lower()
+    if suffix in own or suffix not in (*images.KNOWN_SUFFIXES, *shared.STREAM_SUFFIXES):
+        return
+    classes = [base.codec_class(name) for name in base.codec_names()]
+    others = [c.name for c in classes if suffix in (c.suffix, *c.other_suffixes)]
+    hint = f", or add --codec={others[0]}" if others else ""
+    raise ValueError(
+        f"`OUTPUT` ends in {suffix}, but {codec.name} writes {codec.suffix} files; "
+        f"name it {target.with_suffix(codec.suffix).name}{hint}"
+    )
+
+
+def _metadata(
+    loaded: LoadedImage, kept: Sequence[str]
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The blocks to keep, and a note if colours will look different without one."""
+    found = {name: getattr(loaded, name) for name in kept}
+    found = {name: block for name, block in found.items() if block is not None}
+    profile = loaded.icc or b""
+    # Profiles name themselves, in one of two encodings.
+    is_srgb = any("sRGB".encode(code) in profile for code in ("ascii", "utf-16be"))
+    if "icc" in found or not profile or is_srgb:
+        return found, ()
+    note = "its colour profile is not sRGB and was left out, so colours may change"
+    return found, (note,)

@@ -1,0 +1,146 @@
+"""`tfsemcomp evaluate` and `tfsemcomp report`: measure codecs, show results."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tfsemcomp import api
+from tfsemcomp.codecs import base
+from tfsemcomp.commands import batch
+from tfsemcomp.commands.console import Console
+
+if TYPE_CHECKING:
+    from tfsemcomp.cli import Parser
+
+
+def add_evaluate(parser: Parser) -> None:
+    """Tells what the command takes."""
+    parser.add_flag(
+        "codecs", required=True, help="Codecs or models, separated by commas."
+    )
+    parser.add_flag(
+        "images", required=True, type=pathlib.Path, help="Directory of images, or one."
+    )
+    parser.add_flag(
+        "out", required=True, type=pathlib.Path, help="Directory for the results."
+    )
+    parser.add_flag(
+        "qualities",
+        action="append",
+        help="Qualities, separated by commas; CODEC:Q,Q,... for one codec, repeatedly. "
+        "Default: five over each codec's range.",
+    )
+    parser.add_flag(
+        "metrics", help="Metrics, separated by commas. Default: all that apply."
+    )
+    parser.add_flag(
+        "map",
+        help="ROI map of the metrics that need one: a method, a file or a mixture.",
+    )
+    parser.add_flag(
+        "repeats", type=int, default=1, help="Runs of which the median time counts."
+    )
+    parser.add_switch("resume", help="Keep the rows that the results already have.")
+    parser.add_switch(
+        "keep_files", help="Keep the compressed files for the report (default)."
+    )
+
+
+def run_evaluate(args: argparse.Namespace, console: Console) -> int:
+    """Measures codecs on images."""
+    codecs = [api.load(name) for name in _split(args.codecs)]
+    if not codecs:
+        raise ValueError("`codecs` must name at least one codec")
+    from tfsemcomp.evaluation import sweep
+
+    progress = batch.Progress("row")
+    table = sweep.run_sweep(
+        codecs,
+        args.images,
+        args.out,
+        _qualities(args.qualities, codecs),
+        _split(args.metrics) or None,
+        roi_map=args.map,
+        repeats=args.repeats,
+        keep_files=args.keep_files is not False,
+        resume=bool(args.resume),
+        on_row=lambda _row, done, total: progress.show(done, total),
+    )
+    progress.close()
+    failed = [row for row in table.rows if row.error]
+    for row in failed:
+        console.failure(f"{row.image}, {row.codec} {row.setting}: {row.error}")
+    done = len(table.rows) - len(failed)
+    console.result(
+        {
+            "out": args.out,
+            "rows": done,
+            "failed": [
+                {
+                    "image": row.image,
+                    "codec": row.codec,
+                    "setting": row.setting,
+                    "error": row.error,
+                }
+                for row in failed
+            ],
+            "metrics": table.metric_names(),
+        },
+        f"{args.out}: {done} results"
+        + (f", {len(failed)} failed" if failed else "")
+        + f"; `tfsemcomp report {args.out}` draws them",
+    )
+    return 1 if failed else 0
+
+
+def _split(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _qualities(
+    texts: Sequence[str] | None, codecs: Sequence[base.Codec]
+) -> Sequence[float] | dict[str, list[float]] | None:
+    """Qualities by codec name: those of one codec win over those for all."""
+    if not texts:
+        return None
+    for_all: list[float] = []
+    by_codec: dict[str, list[float]] = {}
+    for text in texts:
+        name, colon, numbers = text.rpartition(":")
+        if colon and name not in [codec.name for codec in codecs]:
+            raise ValueError(f"`qualities` names {name!r}, which is not in `codecs`")
+        target = by_codec.setdefault(name, []) if colon else for_all
+        target += map(_number, _split(numbers))
+    if for_all:
+        by_codec = {codec.name: for_all for codec in codecs} | by_codec
+    return by_codec
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"`qualities` must be numbers, received {text!r}") from None
+
+
+def add_report(parser: Parser) -> None:
+    """Tells what the command takes."""
+    parser.add_argument(
+        "DIR", type=pathlib.Path, help="Directory that `evaluate` filled."
+    )
+    parser.add_flag("title", help="Heading of the page.")
+    parser.add_flag("reference", help="Codec that the others are compared with.")
+
+
+def run_report(args: argparse.Namespace, console: Console) -> int:
+    """Writes the page of a result folder."""
+    from tfsemcomp.evaluation import report
+
+    options = {"title": args.title, "reference": args.reference}
+    options = {name: value for name, value in options.items() if value is not None}
+    path = report.write_report(args.DIR, **options)
+    console.result({"report": path}, str(path))
+    return 0

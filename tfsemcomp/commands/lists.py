@@ -1,0 +1,120 @@
+"""`tfsemcomp codecs`, `models` and `info`: what is here and what a file holds."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfsemcomp import api
+from tfsemcomp.codecs import base
+from tfsemcomp.commands import shared
+from tfsemcomp.commands.console import Console
+
+if TYPE_CHECKING:
+    from tfsemcomp.cli import Parser
+
+
+def add_info(parser: Parser) -> None:
+    """Tells what the command takes."""
+    parser.add_argument("FILE", type=pathlib.Path, help="Compressed or image file.")
+    shared.add_limits(parser)
+
+
+def run_info(args: argparse.Namespace, console: Console) -> int:
+    """Tells what a file holds."""
+    facts = api.info(args.FILE, limits=shared.limits(args))
+    pixels = facts["width"] * facts["height"]
+    lines = [
+        f"{args.FILE}: {facts['format']}, {facts['width']}x{facts['height']}, "
+        f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp",
+        f"codec: {facts['codec'] or 'none'}",
+    ]
+    if facts["fingerprint"] is not None:
+        lines.append(f"model: {facts['model'] or 'unknown'} ({facts['fingerprint']})")
+    if facts["format"] == "tfsemcomp":
+        lines += [
+            f"layer {layer}: {size:,} bytes, {8 * size / pixels:.4f} bpp: "
+            + ", ".join(
+                f"{chunk['type']} {chunk['bytes']:,}"
+                for chunk in facts["chunks"]
+                if chunk["layer"] == layer
+            )
+            for layer, size in enumerate(facts["layer_bytes"])
+        ]
+    console.result({"file": args.FILE, **facts}, "\n".join(lines))
+    return 0
+
+
+def add_nothing(_parser: Parser) -> None:
+    """Nothing but the arguments that all commands take."""
+
+
+def run_codecs(_args: argparse.Namespace, console: Console) -> int:
+    """Lists the codecs."""
+    codecs = api.list_codecs()
+    rows = [("CODEC", "QUALITY", "DEFAULT", "FILE", "WHAT AND BY WHAT")]
+    for codec in codecs:
+        low, high = codec.quality_range
+        state = "" if codec.available else f" NOT AVAILABLE: {codec.reason}"
+        rows.append(
+            (
+                codec.name,
+                f"{low:g}..{high:g}",
+                f"{codec.default_quality:g}",
+                codec.suffix,
+                f"{codec.summary} ({codec.source}){state}",
+            )
+        )
+    facts = [
+        dataclasses.asdict(codec)
+        | {"settings": [_describe_setting(setting) for setting in codec.settings]}
+        for codec in codecs
+    ]
+    console.result({"codecs": facts}, _columns(rows))
+    return 0
+
+
+def _describe_setting(setting: base.Setting) -> dict[str, Any]:
+    return dataclasses.asdict(setting) | {"type": setting.type.__name__}
+
+
+def run_models(_args: argparse.Namespace, console: Console) -> int:
+    """Lists the models."""
+    models = api.list_models()
+    rows = [("MODEL", "VERSION", "CODEC", "PATH")]
+    rows += [
+        (
+            model.name,
+            str(model.version),
+            model.system + (" (default)" if model.default else ""),
+            str(model.path),
+        )
+        for model in models
+    ]
+    facts = [
+        {
+            "name": model.name,
+            "version": model.version,
+            "codec": model.system,
+            "default": model.default,
+            "path": model.path,
+            "fingerprint": model.fingerprint.hex(),
+            "card": model.card,
+        }
+        for model in models
+    ]
+    console.result({"models": facts}, _columns(rows))
+    return 0
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )

@@ -45,8 +45,12 @@ class Console:
             print(text, file=self._stdout, flush=True)
 
     def _say(self, kind: str, text: str) -> None:
-        line = " ".join(text.split())
-        print(f"{kind}: {line}", file=sys.stderr, flush=True)
+        print(f"{kind}: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    """The same without line breaks, other blanks as they were."""
+    return " ".join(text.splitlines())
 
 
 def explain(error: BaseException) -> tuple[int, str]:
@@ -59,9 +63,9 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 1, str(error)
     if isinstance(error, MemoryError):
         return 1, "not enough memory"
+    what = f"{type(error).__name__}: {one_line(str(error))}"
     return 1, (
-        f"unexpected {type(error).__name__}: {error}; this is a fault of tfsemcomp, "
-        "--verbose shows where"
+        f"unexpected {what}; this is a fault of tfsemcomp, --verbose shows where"
     )
 
 

@@ -179,16 +179,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 @contextlib.contextmanager
 def _quiet(verbose: bool) -> Iterator[None]:
     """Keeps logs and warnings of libraries from the user, unless they are wanted."""
+    import logging as python_logging
     import warnings
 
     from absl import logging
 
-    before = logging.get_verbosity()
+    # TensorFlow's messages in Python go to a logger of its own.
+    tensorflow = python_logging.getLogger("tensorflow")
+    before = logging.get_verbosity(), tensorflow.level
     logging.set_verbosity(logging.INFO if verbose else logging.ERROR)
+    tensorflow.setLevel(python_logging.INFO if verbose else python_logging.ERROR)
     try:
         with warnings.catch_warnings():
             if not verbose:
                 warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(before[0])
+        tensorflow.setLevel(before[1])

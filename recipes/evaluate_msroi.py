@@ -1,11 +1,12 @@
 """Measure an exported MSROI model: does it know the classes, does it find the places?
 
 Run:    python recipes/evaluate_msroi.py --model=msroi-small \
-            --records=records/caltech101:test --saliency=osie --write_card
+            --records=records/caltech101:test --saliency=osie --skip=20 --write_card
 Result: top-1 and top-5 on the records; AUC, NSS and CC of its maps against fixations,
         beside those of a centred Gaussian, the spectral residual and the network-free
         contrast map. `--saliency` holds images/ and fixation_maps/ (the same names,
-        .png). Prints JSON; with --write_card enters it in card.json and the manifest.
+        .png); `--skip` leaves out the first photos, on which settings were chosen.
+        Prints JSON; with --write_card enters it in card.json and the manifest.
 """
 
 import json
@@ -25,6 +26,12 @@ from tfsemcomp.serving.runner import LocalRunner
 _MODEL = flags.DEFINE_string("model", "msroi-small", "Name or path of the model.")
 _RECORDS = flags.DEFINE_string("records", None, "folder:split of labelled records.")
 _SALIENCY = flags.DEFINE_string("saliency", None, "images/ and fixation_maps/.")
+_SKIP = flags.DEFINE_integer("skip", 0, "Photos of --saliency to leave out.", 0)
+_METHODS = flags.DEFINE_list(
+    "methods",
+    [*roi.METHODS[:-1], "cam_topk+class_features", "cam_topk+centre"],
+    "Methods and mixtures to compare.",
+)
 _CROP = flags.DEFINE_integer("crop", 224, "Pixels of the classified square.")
 _WRITE = flags.DEFINE_boolean("write_card", False, "Enter the figures in the card.")
 _SCORES = {"auc": saliency.auc, "nss": saliency.nss, "cc": saliency.cc}
@@ -47,21 +54,22 @@ def classify(runner: LocalRunner, source: tuple[str, str], crop: int) -> dict:
     }
 
 
-def find_fixations(folder: pathlib.Path, runner: LocalRunner) -> dict:
+def find_fixations(
+    folder: pathlib.Path, methods: list[str], runner: LocalRunner, skip: int
+) -> dict:
     """Mean AUC, NSS and CC of every method over the folder's photos."""
-    paths = images.list_images(folder / "images")
+    paths = images.list_images(folder / "images")[skip:]
     if not paths:
         raise SemCompError(f"{folder / 'images'}: no images; check `--saliency`.")
-    scores: dict[str, list[list[float]]] = {name: [] for name in roi.METHODS}
-    del scores["uniform"]
+    rows: dict[str, list[list[float]]] = {name: [] for name in methods}
     for path in paths:
         path = pathlib.Path(path)
         pixels = images.read(path)
         density = images.read(folder / "fixation_maps" / f"{path.stem}.png")[..., 0]
-        for name, rows in scores.items():
-            found = roi.roi_map(pixels, name, runner)
-            rows.append([score(found, density) for score in _SCORES.values()])
-    means = {name: np.mean(rows, axis=0) for name, rows in scores.items()}
+        for name in methods:
+            found = roi.resolve_map(name, pixels, runner)
+            rows[name].append([score(found, density) for score in _SCORES.values()])
+    means = {name: np.mean(values, axis=0) for name, values in rows.items()}
     return {
         "images": len(paths),
         **{
@@ -82,7 +90,9 @@ def main(argv: list[str]) -> None:
         results["classification"] = classify(runner, source, _CROP.value)
     if _SALIENCY.value:
         folder = pathlib.Path(_SALIENCY.value)
-        results["fixations"] = find_fixations(folder, runner)
+        results["fixations"] = find_fixations(
+            folder, _METHODS.value, runner, _SKIP.value
+        )
     print(json.dumps(results, indent=1))
     if _WRITE.value:
         root = model.path.parent

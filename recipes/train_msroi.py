@@ -41,6 +41,7 @@ _BACKBONE = flags.DEFINE_string("backbone", None, "keras:<Name>, keras_cv:<prese
 _TEACHER = flags.DEFINE_string("teacher", "none", "none, imagenet or an npz.")
 _LOSS = flags.DEFINE_enum("loss", "softmax", ["softmax", "sigmoid"], "Label loss.")
 _CROP = flags.DEFINE_integer("crop", 160, "Pixels, a multiple of 32.")
+_MIN_AREA = flags.DEFINE_float("min_area", 0.35, "Least share a crop covers.", 0.01, 1)
 _BATCH = flags.DEFINE_integer("batch", 64, "Images in a step, over all devices.")
 _STEPS = flags.DEFINE_integer("steps", 20000, "Steps in all.")
 _PIECE = flags.DEFINE_integer("steps_per_epoch", 500, "Steps between checkpoints.")
@@ -81,7 +82,8 @@ def make_teacher(
     """Loads the teacher and fits its classifier on the labelled records."""
     teacher = Teacher(weights, classes)
     features, labels = pooled_features(teacher, source, crop)
-    teacher.set_classifier(*fit_ridge(features, labels, classes))
+    kernel, _ = fit_ridge(features, labels, classes, bias=False)
+    teacher.set_classifier(kernel)
     return teacher
 
 
@@ -134,7 +136,7 @@ def main(argv: list[str]) -> None:
     weights = [float(w) for w in _WEIGHTS.value] if _WEIGHTS.value else None
     names = class_names(sources)
     labelled = next(s for s in sources if records.read_index(*s)["classes"])
-    plan = pipeline.Augmentation(crop=_CROP.value)
+    plan = pipeline.Augmentation(crop=_CROP.value, min_area=_MIN_AREA.value)
     config = loop.FitConfig(
         out=_OUT.value,
         steps=_STEPS.value,

@@ -17,8 +17,11 @@ class MsroiLoss:
             class is present, the others are taken as absent).
         label: cross-entropy with the labels.
         logits: cross-entropy with the teacher's softened class shares.
-        dense: 1 - cosine between projected trunk and teacher features, each position.
-        pooled: 1 - cosine between projected pooled features and the teacher's.
+        dense: 1 - cosine between the projected trunk and the teacher's features of
+            stride 16, at each position.
+        deep: the same between the head's features and the teacher's of stride 32.
+        maps: squared error of the class maps at stride 32, relative to the spread of
+            the teacher's: what makes maps show objects, wherever they are.
         smoothing: of the labels, in [0, 1).
         temperature: divides both logits in the `logits` loss.
     """
@@ -26,8 +29,9 @@ class MsroiLoss:
     kind: str = "softmax"
     label: float = 1.0
     logits: float = 1.0
-    dense: float = 2.0
-    pooled: float = 2.0
+    dense: float = 1.0
+    deep: float = 2.0
+    maps: float = 2.0
     smoothing: float = 0.1
     temperature: float = 2.0
 
@@ -41,8 +45,8 @@ class MsroiLoss:
 class MsroiTrainer(tf.keras.Model):
     """The network with its losses and, for distillation, its teacher.
 
-        x --student--> trunk, pooled, logits --losses--> label
-        x --teacher--> dense, pooled, logits --losses--> distillation
+        x --student--> trunk, features, class maps, logits --losses--> label
+        x --teacher--> dense, deep,     class maps, logits --losses--> distillation
 
     Only `student` is exported. Unlabelled images (label -1) count in the teacher's
     losses alone.
@@ -60,12 +64,12 @@ class MsroiTrainer(tf.keras.Model):
         self.student = student
         self.teacher = teacher
         self.loss_weights = loss
-        self.dense_projection = self.pooled_projection = None
+        self.dense_projection = self.deep_projection = None
         if teacher is not None:
-            dense, pooled = teacher.network.output_shape
+            dense, deep = teacher.network.output_shape
             self.dense_projection = tf.keras.layers.Dense(dense[-1], dtype="float32")
-            self.pooled_projection = tf.keras.layers.Dense(pooled[-1], dtype="float32")
-        names = ["loss", "label", "logits", "dense", "pooled"]
+            self.deep_projection = tf.keras.layers.Dense(deep[-1], dtype="float32")
+        names = ["loss", "label", "logits", "dense", "deep", "maps"]
         self.means = {name: tf.keras.metrics.Mean(name) for name in names}
         self.top1 = tf.keras.metrics.SparseCategoricalAccuracy("top1")
         self.top5 = tf.keras.metrics.SparseTopKCategoricalAccuracy(5, "top5")
@@ -111,7 +115,8 @@ class MsroiTrainer(tf.keras.Model):
             losses |= self._teacher_losses(student, teacher)
             total += weights.logits * losses["logits"]
             total += weights.dense * losses["dense"]
-            total += weights.pooled * losses["pooled"]
+            total += weights.deep * losses["deep"]
+            total += weights.maps * losses["maps"]
         return {"loss": total, **losses}, student["logits"]
 
     def _label_loss(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -137,11 +142,15 @@ class MsroiTrainer(tf.keras.Model):
             share, student["logits"] / heat
         )
         dense = self.dense_projection(tf.cast(student["trunk"], tf.float32))
-        pooled = self.pooled_projection(student["pooled"])
+        features = tf.nn.avg_pool2d(student["features"], 2, 2, "SAME")
+        maps = self.student.class_maps(features)
+        target = teacher["class_maps"]
+        spread = tf.math.reduce_variance(target) + 1e-6
         return {
             "logits": tf.reduce_mean(logits),
             "dense": _cosine_distance(dense, teacher["dense"]),
-            "pooled": _cosine_distance(pooled, teacher["pooled"]),
+            "deep": _cosine_distance(self.deep_projection(features), teacher["deep"]),
+            "maps": tf.reduce_mean(tf.math.squared_difference(maps, target)) / spread,
         }
 
     def _report(

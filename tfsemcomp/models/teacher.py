@@ -11,22 +11,23 @@ import tensorflow as tf
 from tfsemcomp.errors import BitstreamError, SemCompError
 
 _DENSE_LAYER = "conv_pw_11_relu"
-_POOLED_LAYER = "conv_pw_12_relu"
+_DEEP_LAYER = "conv_pw_12_relu"
 
 
 class Teacher(tf.keras.Model):
     """MobileNet v1 up to `conv_pw_12`, frozen.
 
         x [B,H,W,3] --MobileNet, stride 16--> dense [B,h,w,512]
-        dense --stride 32--> mean over positions --> pooled [B,1024]
-        pooled --linear (`set_classifier`)--> logits [B,classes]
+        dense --MobileNet, stride 32--> deep [B,h/2,w/2,1024]
+        deep --linear (`set_classifier`)--> class_maps [B,h/2,w/2,classes]
+        deep, class_maps --mean over positions--> pooled [B,1024], logits [B,classes]
 
     Args:
         weights: "imagenet", which Keras downloads, or the path of an npz.
         classes: of the linear classifier, which starts as zeros.
     Call args:
         inputs: float [B,H,W,3] in [0, 255], H and W multiples of 32.
-    Returns: dict of `dense`, `pooled` and `logits`, float32.
+    Returns: dict of `dense`, `deep`, `pooled`, `class_maps` and `logits`, float32.
     Raises:
         SemCompError: if the npz is missing.
         BitstreamError: if it lacks a weight or one has another shape.
@@ -43,26 +44,29 @@ class Teacher(tf.keras.Model):
         )
         self.network = tf.keras.Model(
             network.input,
-            [network.get_layer(n).output for n in (_DENSE_LAYER, _POOLED_LAYER)],
+            [network.get_layer(n).output for n in (_DENSE_LAYER, _DEEP_LAYER)],
         )
         if not from_keras:
             _load_npz(self.network, weights)
         width = self.network.output_shape[1][-1]
         self.kernel = self.add_weight("kernel", (width, classes), initializer="zeros")
-        self.bias = self.add_weight("bias", (classes,), initializer="zeros")
         self.trainable = False
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the frozen network."""
         dense, deep = self.network(inputs / 127.5 - 1, training=False)
-        pooled = tf.reduce_mean(deep, axis=(1, 2))
-        logits = pooled @ self.kernel + self.bias
-        return {"dense": dense, "pooled": pooled, "logits": logits}
+        class_maps = tf.einsum("bhwj,jc->bhwc", deep, self.kernel)
+        return {
+            "dense": dense,
+            "deep": deep,
+            "pooled": tf.reduce_mean(deep, axis=(1, 2)),
+            "class_maps": class_maps,
+            "logits": tf.reduce_mean(class_maps, axis=(1, 2)),
+        }
 
-    def set_classifier(self, kernel: np.ndarray, bias: np.ndarray) -> None:
-        """Takes the linear classifier that `training.linear_probe` fitted."""
+    def set_classifier(self, kernel: np.ndarray) -> None:
+        """Takes the linear classifier, without bias, that `linear_probe` fitted."""
         self.kernel.assign(kernel)
-        self.bias.assign(bias)
 
 
 def _load_npz(network: tf.keras.Model, path: str) -> None:

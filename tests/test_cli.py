@@ -106,6 +106,27 @@ class CompressTest(CliTestCase):
             self.assertEqual(opened.layer[0][1:3], (1, 1))
         self.assertNotIn("progressive", Image.open(plain).info)
 
+    def test_the_default_codec_and_its_flags(self):
+        target = self.folder / "a.jpg"
+        command = ("compress", self.picture, target, "--map=contrast")
+        facts = self.succeed(*command, "--quality=50")
+        codec = base.get_codec("msroi_jpeg")
+        self.assertEqual(facts["codec"], "msroi_jpeg")
+        expected = codec.compress(IMAGE, quality=50, map="contrast")
+        self.assertEqual(target.read_bytes(), expected)
+        self.succeed(*command, "--mode=3", "--subsampling=4:4:4", "--quality=50")
+        self.assertEqual(Image.open(target).layer[0][1:3], (1, 1))
+        facts = self.succeed(*command, "--ratio_to_jpeg=0.9", "--reference_quality=60")
+        plain = base.get_codec("jpeg").compress(IMAGE, quality=60)
+        self.assertLessEqual(facts["bytes"], 0.9 * len(plain))
+        self.succeed(*command, "--same_quality=60")
+        self.refuse(2, "exclude", *command, "--same_quality=60", "--quality=50")
+        self.refuse(2, "`mode`", *command, "--mode=7")
+        mask = self.folder / "mask.png"
+        images.write(mask, np.full((48, 40, 3), 128, np.uint8))
+        self.succeed("compress", self.picture, target, f"--map={mask}")
+        self.refuse(1, "nope.png", *command[:3], "--map=nope.png")
+
     def test_metadata_is_kept_on_request(self):
         exif = Image.Exif()
         exif[0x010E], exif[0x0112] = "described", 6
@@ -159,15 +180,10 @@ class CompressTest(CliTestCase):
     def test_names_that_look_like_flags(self):
         source, target = self.folder / "--a.png", self.folder / "b.jpg"
         images.write(source, IMAGE)
-        with (
-            contextlib.chdir(self.folder)
-            if sys.version_info >= (3, 11)
-            else (contextlib.nullcontext())
-        ):
-            name = "--a.png" if sys.version_info >= (3, 11) else str(source)
-            status, _, err = self.run_cli(
-                "compress", "--codec=jpeg", "--", name, target
-            )
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        argv = ("compress", "--codec=jpeg", "--", source.name, target)
+        status, _, err = self.run_cli(*argv)
         self.assertEqual(status, 0, err)
 
 
@@ -606,6 +622,17 @@ class EvaluateTest(CliTestCase):
         facts = self.succeed("report", self.out, "--title=Mine")
         page = pathlib.Path(facts["report"]).read_text(encoding="utf-8")
         self.assertIn("Mine", page)
+
+    def test_settings_go_to_the_codecs_that_have_them(self):
+        flags = ("--qualities=50", "--map=contrast", "--subsampling=4:4:4")
+        metrics = "--metrics=psnr,roi_psnr"
+        argv = self.evaluate(*flags, metrics, codecs="jpeg,webp,msroi_jpeg")
+        self.assertEqual(self.succeed(*argv)["rows"], 6)
+        for codec in ("jpeg", "msroi_jpeg"):
+            path = next((self.out / "files" / codec).iterdir())
+            self.assertEqual(Image.open(path).layer[0][1:3], (1, 1))
+        argv = self.evaluate("--subsampling=4:4:4", codecs="webp")
+        self.refuse(2, "`subsampling` is a setting of none of webp", *argv)
 
     def test_a_broken_picture_is_told_and_the_rest_kept(self):
         (self.pictures / "bad.png").write_text("text", encoding="utf-8")

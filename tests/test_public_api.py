@@ -107,6 +107,14 @@ class RoundTripTest(harness.SemCompTestCase):
                 decoded, tfsemcomp.load(codec).decompress(data)
             )
 
+    def test_the_default_codec_writes_plain_jpeg_files(self):
+        data = tfsemcomp.compress(IMAGE, map="contrast", quality=50)
+        self.assertEqual(tfsemcomp.info(data)["format"], "JPEG")
+        self.assertEqual(tfsemcomp.decompress(data).shape, IMAGE.shape)
+        np.testing.assert_array_equal(
+            tfsemcomp.decompress(data), tfsemcomp.load("msroi_jpeg").decompress(data)
+        )
+
     def test_paths_are_taken_for_images_and_data(self):
         source = self.folder / "with a blank.png"
         images.write(source, IMAGE)

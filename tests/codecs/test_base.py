@@ -187,7 +187,7 @@ class RegistryTest(parameterized.TestCase):
                 self.assertEqual(codec.qualities()[0], low)
                 self.assertEqual(codec.qualities()[-1], high)
                 self.assertStartsWith(codec.suffix, ".")
-                self.assertNotEmpty(codec.summary)
+                self.assertRegex(codec.summary, r"^[A-Z].*\.$")
                 self.assertNotEmpty(codec.source)
 
     def test_settings_of_one_name_have_one_type_and_good_defaults(self):

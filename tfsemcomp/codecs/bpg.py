@@ -28,7 +28,7 @@ class BpgCodec(base.Codec):
     Source: https://bellard.org/bpg, version 0.9.8; header as of its bpg_spec.
     """
 
-    summary = "BPG, a frame of HEVC, by external programs"
+    summary = "BPG, a frame of HEVC, by external programs."
     suffix = ".bpg"
     quality_range = (0, 51)
     default_quality = 22

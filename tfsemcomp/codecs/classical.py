@@ -140,7 +140,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format(
         name="jpeg",
-        summary="JPEG with optimised Huffman tables",
+        summary="JPEG with optimised Huffman tables.",
         format="JPEG",
         suffix=".jpg",
         other_suffixes=(".jpeg", ".jpe", ".jfif"),
@@ -161,7 +161,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="webp",
-        summary="WebP, lossy",
+        summary="WebP, lossy.",
         format="WEBP",
         suffix=".webp",
         options=_webp,
@@ -173,7 +173,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="jpeg2000",
-        summary="JPEG 2000 with the 9/7 wavelet",
+        summary="JPEG 2000 with the 9/7 wavelet.",
         format="JPEG2000",
         suffix=".jp2",
         options=_jpeg2000,
@@ -184,7 +184,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="avif",
-        summary="AVIF, a frame of AV1",
+        summary="AVIF, a frame of AV1.",
         format="AVIF",
         suffix=".avif",
         options=_avif,
@@ -196,7 +196,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="heif",
-        summary="HEIC, a frame of HEVC",
+        summary="HEIC, a frame of HEVC.",
         format="HEIF",
         suffix=".heic",
         other_suffixes=(".heif", ".hif"),
@@ -208,7 +208,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="jxl",
-        summary="JPEG XL, lossy",
+        summary="JPEG XL, lossy.",
         format="JXL",
         suffix=".jxl",
         options=_jxl,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import shared
+from tfsemcomp.commands import settings, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -45,54 +45,16 @@ def add_arguments(parser: Parser) -> None:
         "--target_bytes", type=int, help="Bytes of the whole file, at most."
     )
     others = parser.add_argument_group("settings of codecs")
-    for name, declared in _codec_flags().items():
+    for name, declared in settings.declared().items():
         group = rates if declared[0][1].target else others
-        _add_codec_flag(parser, group, name, declared)
-
-
-def _codec_flags() -> dict[str, list[tuple[str, base.Setting]]]:
-    """Codecs and settings by the setting's name; bytes cannot be typed."""
-    flags: dict[str, list[tuple[str, base.Setting]]] = {}
-    for codec in base.codec_names():
-        for setting in base.codec_class(codec).settings:
-            if setting.type is not bytes:
-                flags.setdefault(setting.name, []).append((codec, setting))
-    return flags
-
-
-def _add_codec_flag(
-    parser: Parser,
-    group: Any,
-    name: str,
-    declared: Sequence[tuple[str, base.Setting]],
-) -> None:
-    text = declared[0][1].help
-    choices = dict.fromkeys(
-        choice for _, setting in declared for choice in setting.choices
-    )
-    if choices:
-        text += f" One of {', '.join(map(str, choices))}."
-    text += f" ({', '.join(codec + _range(setting) for codec, setting in declared)})"
-    kind = declared[0][1].type
-    if kind is bool:
-        parser.add_switch(name, group=group, help=text)
-        return
-    kind = str if kind is object else kind
-    parser.add_flag(name, group=group, type=kind, help=text)
-
-
-def _range(setting: base.Setting) -> str:
-    if setting.low is None or setting.high is None:
-        return ""
-    return f" {setting.low:g}..{setting.high:g}"
+        settings.add_flag(parser, group, name, declared)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compresses a file or a folder of files."""
     codec = _chosen_codec(args)
-    settings = {name: getattr(args, name) for name in (*_WISHES, *_codec_flags())}
-    settings = {name: value for name, value in settings.items() if value is not None}
-    codec.check_settings(**settings)
+    given = settings.given(args, (*_WISHES, *settings.declared()))
+    codec.check_settings(**given)
     kept = [s.name for s in codec.settings if s.name in _METADATA_NAMES]
     if args.keep_metadata and not kept:
         raise ValueError(f"`keep_metadata`: files of {codec.name} hold no metadata")
@@ -105,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         start = time.perf_counter()
         loaded = images.load(source, limits=limits)
         metadata, notes = _metadata(loaded, kept if args.keep_metadata else [])
-        encoded = codec.encode(loaded.pixels, limits=limits, **settings, **metadata)
+        encoded = codec.encode(loaded.pixels, limits=limits, **given, **metadata)
         images.write_atomic(target, encoded.data)
         height, width = loaded.pixels.shape[:2]
         return {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import batch
+from tfsemcomp.commands import batch, settings
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -37,16 +37,27 @@ def add_evaluate(parser: Parser) -> None:
         "metrics", help="Metrics, separated by commas. Default: all that apply."
     )
     parser.add_flag(
-        "map",
-        help="ROI map of the metrics that need one: a method, a file or a mixture.",
-    )
-    parser.add_flag(
         "repeats", type=int, default=1, help="Runs of which the median time counts."
     )
     parser.add_switch("resume", help="Keep the rows that the results already have.")
     parser.add_switch(
         "keep_files", help="Keep the compressed files for the report (default)."
     )
+    group = parser.add_argument_group(
+        "settings of codecs",
+        "Each goes to the codecs that have it; --map also to the metrics of regions.",
+    )
+    for name, declared in _settings().items():
+        settings.add_flag(parser, group, name, declared)
+
+
+def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
+    """The settings that go with a quality."""
+    return {
+        name: declared
+        for name, declared in settings.declared().items()
+        if not declared[0][1].target
+    }
 
 
 def run_evaluate(args: argparse.Namespace, console: Console) -> int:
@@ -54,6 +65,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
     codecs = [api.load(name) for name in _split(args.codecs)]
     if not codecs:
         raise ValueError("`codecs` must name at least one codec")
+    by_codec = _settings_by_codec(args, codecs)
     from tfsemcomp.evaluation import sweep
 
     progress = batch.Progress("row")
@@ -64,6 +76,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
         _qualities(args.qualities, codecs),
         _split(args.metrics) or None,
         roi_map=args.map,
+        settings=by_codec,
         repeats=args.repeats,
         keep_files=args.keep_files is not False,
         resume=bool(args.resume),
@@ -94,6 +107,20 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
         + f"; `tfsemcomp report {args.out}` draws them",
     )
     return 1 if failed else 0
+
+
+def _settings_by_codec(
+    args: argparse.Namespace, codecs: Sequence[base.Codec]
+) -> dict[str, dict[str, Any]]:
+    given = settings.given(args, _settings())
+    names = {codec.name: {s.name for s in codec.settings} for codec in codecs}
+    for name in given:
+        if name != "map" and not any(name in known for known in names.values()):
+            raise ValueError(f"`{name}` is a setting of none of {', '.join(names)}")
+    return {
+        codec: {name: value for name, value in given.items() if name in known}
+        for codec, known in names.items()
+    }
 
 
 def _split(text: str | None) -> list[str]:

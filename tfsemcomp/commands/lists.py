@@ -65,7 +65,7 @@ def run_codecs(_args: argparse.Namespace, console: Console) -> int:
                 f"{low:g}..{high:g}",
                 f"{codec.default_quality:g}",
                 codec.suffix,
-                f"{codec.summary} ({codec.source}){state}",
+                f"{codec.summary.rstrip('.')} ({codec.source}){state}",
             )
         )
     facts = [

@@ -193,27 +193,32 @@ class SemCompTestCase(parameterized.TestCase):
             encoded = codec.encode(image, target_bytes=size, **settings)
             self.assertLessEqual(len(encoded.data), size)
             self.assertGreaterEqual(len(encoded.data), smallest)
-            self.assertLessEqual(encoded.encodes, 9)
-            self.assertEqual(
-                codec.compress(image, quality=encoded.quality, **settings),
-                encoded.data,
-            )
-            better = encoded.quality + codec.quality_step
-            if better <= high:
-                data = codec.compress(image, quality=better, **settings)
-                self.assertGreater(len(data), size)
+            self._assert_picture(codec.decompress(encoded.data), image.shape)
+            # A codec may reach a size by finer means than its quality.
+            if encoded.quality is not None:
+                self._check_best(codec, image, encoded, size, settings)
         with self.subTest("target_bpp"):
             data = codec.compress(image, target_bpp=8 * size / pixels, **settings)
             self.assertLessEqual(len(data), size)
         with self.subTest("generous target"):
             data = codec.compress(image, target_bytes=10 * largest, **settings)
-            self.assertLen(data, largest)
+            self.assertBetween(len(data), largest, 10 * largest)
         with self.subTest("unreachable target"):
             with self.assertRaisesRegex(SemCompError, "as small as 1 bytes") as caught:
                 codec.compress(image, target_bytes=1, **settings)
-            named = int(re.search(r"file has (\d+) bytes", str(caught.exception))[1])
+            named = int(re.search(r"smallest .* (\d+) bytes", str(caught.exception))[1])
             self.assertLessEqual(named, smallest)
             self.assertLen(codec.compress(image, target_bytes=named, **settings), named)
+
+    def _check_best(self, codec, image, encoded, size, settings) -> None:
+        """The quality found gives that file, and the next one is too large."""
+        self.assertLessEqual(encoded.encodes, 9)
+        again = codec.compress(image, quality=encoded.quality, **settings)
+        self.assertEqual(again, encoded.data)
+        better = encoded.quality + codec.quality_step
+        if better <= codec.quality_range[1]:
+            data = codec.compress(image, quality=better, **settings)
+            self.assertGreater(len(data), size)
 
     def _check_arguments(self, codec, image, data, settings) -> None:
         low, high = codec.quality_range

@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import re
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -266,8 +267,17 @@ def _network_map(
     return _to_size(result, pixels)
 
 
-@functools.lru_cache(maxsize=4)
+_LOADING = threading.Lock()
+
+
 def _runner(model: str | os.PathLike | None) -> LocalRunner:
+    # The cache alone would let threads that come at once load the model twice.
+    with _LOADING:
+        return _cached_runner(model)
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_runner(model: str | os.PathLike | None) -> LocalRunner:
     if model is None:
         return LocalRunner(manifest.default_model("msroi_jpeg"))
     return LocalRunner(manifest.find(model))

@@ -10,7 +10,7 @@ from tfsemcomp.models.teacher import Teacher
 
 
 def random_teacher_file(path):
-    # Four times Keras's initial scale: without normalised statistics the signal dies away.
+    # Four times Keras's initial scale, or the signal dies away without statistics.
     network = tf.keras.applications.MobileNet(include_top=False, weights=None)
     weights = {
         f"{layer.name}/{weight.name.split('/')[-1][:-2]}": weight.numpy()

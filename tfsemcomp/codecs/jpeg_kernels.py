@@ -7,10 +7,19 @@ them at the first call on a machine and keeps the result on disk.
 Numba is imported with this module, so it must be imported inside functions only.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
-_compile = numba.njit(nogil=True, cache=True)
+
+def _compile(function: Callable) -> Callable:
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        # No folder to keep the result in: compile in each process.
+        return numba.njit(nogil=True)(function)
+
 
 ZERO_RUN = 0xF0
 END_OF_BLOCK = 0x00

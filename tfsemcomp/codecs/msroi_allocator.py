@@ -49,29 +49,33 @@ class Tuning:
             takes a finer table and more zeros.
         masking: a block counts its texture's energy to this power times -1: 0 ignores
             that texture hides errors.
+        chroma: factor of the chroma table's steps.
     """
 
     table_exponent: float
     error_exponent: float
     pressure: float
     masking: float
+    chroma: float
 
 
 TUNINGS: dict[str, Tuning] = {
-    "balanced": Tuning(0.5, 0.75, 0.1, 0.2),
-    "psnr": Tuning(0.3, 0.3, 0.12, 0.0),
-    "hvs": Tuning(1.0, 1.0, 0.08, 0.3),
+    "balanced": Tuning(0.5, 0.75, 0.1, 0.2, 0.8),
+    "psnr": Tuning(0.3, 0.2, 0.1, 0.0, 0.7),
+    "hvs": Tuning(0.8, 0.9, 0.06, 0.4, 1.0),
 }
 
 # The range of table scales searched: at the ends all steps are 1 or 255 and lmbda next
 # to nothing or above all.
 _MIN_SCALE, _MAX_SCALE = 0.002, 400.0
 _SCALE_BOUNDS = (math.log(_MIN_SCALE), math.log(_MAX_SCALE))
-# How often sizes are estimated, and files written, at most, in search of a target.
-_MAX_TRIALS = 12
-_MAX_FILES = 5
-# Files this close below the target need no further search.
+# How often levels are chosen in one search, at most, and files made in all.
+_MAX_TRIALS = 10
+_MAX_PRESSURE_TRIALS = 4
+_MAX_FILES = 4
+# Files this close below the target, as a share or in bytes, need no further search.
 _TOLERANCE = 0.0015
+_TOLERANCE_BYTES = 6
 # Decibels that a file may score above the goal.
 _SCORE_TOLERANCE = 0.03
 
@@ -220,7 +224,13 @@ class Trellis:
         spectrum: of the image.
         weights: of `block_weights`.
         tuning: what counts as a good picture.
+
+    Attributes:
+        pressure_slope: about how the logarithm of the size changes with that of the
+            pressure.
     """
+
+    pressure_slope = -0.12
 
     def __init__(
         self, spectrum: Spectrum, weights: tuple[np.ndarray, ...], tuning: Tuning
@@ -236,6 +246,7 @@ class Trellis:
             base = _annex_k(channel)
             relative = base / _typical_step(base)
             shaped = _typical_step(base) * relative**tuning.table_exponent
+            shaped *= tuning.chroma if channel > 0 else 1
             self._bases.append(shaped)
             counts = relative ** (-2 * tuning.error_exponent)
             self._sensitivities.append(_RGB_ERROR[channel] * gains[channel] * counts)
@@ -310,7 +321,12 @@ class DeadZone:
         spectrum: of the image.
         roi_map: float32 [H,W] in [0, 1].
         strength: as of `block_weights`; the threshold rises by a quarter of it at most.
+
+    Attributes:
+        pressure_slope: as of `Trellis`.
     """
+
+    pressure_slope = -0.5
 
     def __init__(
         self, spectrum: Spectrum, roi_map: np.ndarray, strength: float
@@ -382,22 +398,23 @@ def fit_size(
     Raises: SemCompError naming the smallest size if the target is out of reach.
     """
     search = _Search(allocator, finish, target)
+    tolerance = max(_TOLERANCE, _TOLERANCE_BYTES / target)
     scale, trial = search.find_scale()
     pressure = 0.0
     for _ in range(_MAX_FILES):
         size = search.keep(trial)
-        if target * (1 - _TOLERANCE) <= size <= target or scale <= 1.01 * _MIN_SCALE:
+        if target * (1 - tolerance) <= size <= target or scale <= 1.01 * _MIN_SCALE:
             break
         # What the estimate must be for the file to be right.
-        goal = target * (1 - _TOLERANCE / 2) * trial.size / size
+        goal = target * (1 - tolerance / 2) * trial.size / size
         pressure, trial = search.find_pressure(scale, pressure, goal)
     while search.best is None and scale < _MAX_SCALE:
         scale *= 2
         search.keep(search.allocate(scale, 1.0))
     if search.best is None:
         raise errors.SemCompError(
-            f"this image cannot be made as small as {target} bytes; its smallest file "
-            f"here has {search.smallest} bytes, so ask for at least that"
+            f"this image cannot be made as small as {target} bytes; its smallest "
+            f"file has {search.smallest} bytes, so ask for at least that"
         )
     return Allocation(*search.best, search.allocations)
 
@@ -486,26 +503,33 @@ class _Search:
 
     def find_scale(self) -> tuple[float, Trial]:
         """A scale whose file comes out at the target or slightly above."""
-        point = _solve(
+        points = _solve(
             lambda x: _excess(self.allocate(math.exp(x), 1.0), self._target),
             start=math.log(self.scale),
             slope=-0.9,
             window=(0.0, 0.012),
             bounds=_SCALE_BOUNDS,
-        )[0]
-        return math.exp(point.x), point.result
+        )
+        # Pressure above 1 always makes smaller files, below 1 not always larger ones.
+        above = [point for point in points if point.excess >= 0]
+        best = (above or points)[0]
+        self._last = best.result
+        return math.exp(best.x), best.result
 
     def find_pressure(
         self, scale: float, start: float, goal: float
     ) -> tuple[float, Trial]:
         """The logarithm of a pressure whose estimated size is `goal`, and its trial."""
+        slope = self._allocator.pressure_slope
         point = _solve(
             lambda x: _excess(self.allocate(scale, math.exp(x)), goal),
-            start=start - math.log(goal / self._last.size) / 0.12,
-            slope=-0.12,
+            start=start + math.log(goal / self._last.size) / slope,
+            slope=slope,
             window=(-_TOLERANCE / 3, _TOLERANCE / 3),
             bounds=(-4.0, 4.0),
+            trials=_MAX_PRESSURE_TRIALS,
         )[0]
+        self._last = point.result
         return point.x, point.result
 
 
@@ -529,6 +553,7 @@ def _solve(
     slope: float,
     window: tuple[float, float],
     bounds: tuple[float, float],
+    trials: int = _MAX_TRIALS,
 ) -> list[_Point]:
     """Finds where a falling function lies in a window: secants within a bracket.
 
@@ -538,15 +563,16 @@ def _solve(
         slope: of the function, negative; used as long as there is one point.
         window: least and largest excess that will do.
         bounds: of x.
+        trials: evaluations at most.
 
     Returns: all points, the one nearest to the window's middle first. The search ends
-        in the window, after `_MAX_TRIALS`, or where the bounds leave no better x.
+        in the window, after `trials`, or where the bounds leave no better x.
     """
     middle = sum(window) / 2
     above, below = bounds
     points: list[_Point] = []
     x = min(max(start, bounds[0]), bounds[1])
-    for _ in range(_MAX_TRIALS):
+    for _ in range(trials):
         points.append(_Point(x, *function(x)))
         excess = points[-1].excess
         points.sort(key=lambda point: abs(point.excess - middle))

@@ -49,10 +49,11 @@ class MsroiModule(tf.Module):
         result = self.network(image, training=False)
         logits = result["logits"]
         maps = self.network.class_maps(result["features"])
+        own = self.network.class_features(result["features"])
         size = tf.shape(image)[1:3]
         methods = {
             "cam_topk": msroi_cnn.roi_map_cam_topk(maps, logits),
-            "class_features": msroi_cnn.roi_map_class_features(maps, logits),
+            "class_features": msroi_cnn.roi_map_class_features(own, logits),
         }
         resized = {
             name: tf.image.resize(roi[..., None], size)[..., 0]

@@ -95,12 +95,20 @@ class RoiMapTest(SemCompTestCase):
         np.testing.assert_allclose(blend[0, 0], expected, rtol=1e-5)
 
     def test_class_features_adds_all_likely_classes_and_no_other(self):
-        maps = np.zeros([1, 1, 3, 3], np.float32)
+        features = np.zeros([1, 3, 15, 3], np.float32)
         for place in range(3):
-            maps[0, 0, place, place] = 4
+            features[0, :, 5 * place : 5 * place + 5, place] = 4
         logits = tf.constant([[5.0, 5.0, -9.0]])
-        roi = msroi_cnn.roi_map_class_features(tf.constant(maps), logits).numpy()
-        np.testing.assert_allclose(roi[0, 0], [1, 1, 0], atol=1e-6)
+        roi = msroi_cnn.roi_map_class_features(tf.constant(features), logits).numpy()
+        np.testing.assert_allclose(roi[0, 1, :9], np.ones(9), atol=1e-6)
+        np.testing.assert_allclose(roi[0, 1, 11:], np.zeros(4), atol=1e-6)
+
+    def test_class_features_leave_out_what_speaks_against(self):
+        network = MsroiCnn(5, "tiny")
+        features = network(images_of(1, 48, 64, 3))["features"]
+        own = network.class_features(features).numpy()
+        self.assertGreaterEqual(own.min(), 0)
+        self.assertTrue((own >= network.class_maps(features).numpy() - 1e-6).all())
 
     def test_constant_maps_give_zeros_not_nan(self):
         maps = tf.ones([2, 3, 4, 5])

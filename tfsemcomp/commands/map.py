@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_flag(
         "method",
         "map",
-        help="Method, mask file, or a mixture such as 0.7*cam_topk+0.3*mask.png.",
+        help="Method, mask file, or a mixture such as 0.7*class_features+0.3*mask.png.",
     )
     parser.add_flag("model", help="Name or path of the model of a network method.")
     parser.add_flag(

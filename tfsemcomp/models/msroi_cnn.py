@@ -66,7 +66,8 @@ class MsroiCnn(tf.keras.Model):
         groups --depthwise 3x3, x D--> [B,h,w,G*D] (--3x3--> [B,h,w,M]) = F
         F --mean over h,w--> --linear, no bias--> logits [B,classes]
 
-        ROI map: sum over chosen classes c of  sum_j W[j,c] F[:,:,:,j]
+        ROI map: sum over chosen classes c of  sum_j W[j,c] F[:,:,:,j]  (cam_topk)
+                 or of  sum_j max(W[j,c], 0) F[:,:,:,j]           (class_features)
 
     x: pixels in [0, 255]; F: feature maps, >= 0; h = ceil(H/16), w = ceil(W/16).
     Train with `MsroiTrainer`, export with `tfsemcomp.serving.export`, then use the
@@ -126,6 +127,15 @@ class MsroiCnn(tf.keras.Model):
         """Class activation maps: [B,h,w,J] -> [B,h,w,classes], means = logits."""
         return tf.einsum("bhwj,jc->bhwc", features, self.classifier.kernel)
 
+    def class_features(self, features: tf.Tensor) -> tf.Tensor:
+        """What speaks for each class, without what speaks against it.
+
+        Features are >= 0 and shared; those with a positive weight make a class's own
+        stack, whose sum this is: [B,h,w,J] -> [B,h,w,classes], >= 0.
+        """
+        kernel = tf.nn.relu(self.classifier.kernel)
+        return tf.einsum("bhwj,jc->bhwc", features, kernel)
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {
@@ -165,16 +175,17 @@ def roi_map_cam_topk(class_maps: tf.Tensor, logits: tf.Tensor, k: int = 5) -> tf
 
 
 def roi_map_class_features(
-    class_maps: tf.Tensor, logits: tf.Tensor, threshold: float = 0.05
+    class_features: tf.Tensor, logits: tf.Tensor, threshold: float = 0.002
 ) -> tf.Tensor:
-    """Sums the positive evidence of all classes whose share is above a threshold.
+    """Sums the features that speak for any class whose share is above a threshold.
 
     The paper adds the class-specific features of every class with Z_c > T, so that
-    several objects survive. Z_c is a sum whose scale depends on the network; the
+    several objects survive. Z_c is a sum whose scale depends on the network; here the
     threshold is put on its softmax, which does not. The likeliest class always counts.
+    A 3x3 mean at stride 16 takes the blocks out of the map.
 
     Args:
-        class_maps: float [B,h,w,classes].
+        class_features: float [B,h,w,classes], >= 0, of `MsroiCnn.class_features`.
         logits: float [B,classes].
         threshold: least softmax share of a class that counts, in [0, 1].
     Returns: float [B,h,w] in [0, 1].
@@ -182,9 +193,10 @@ def roi_map_class_features(
     """
     share = tf.nn.softmax(logits)
     likeliest = share >= tf.reduce_max(share, axis=1, keepdims=True)
-    chosen = tf.cast((share > threshold) | likeliest, class_maps.dtype)
-    evidence = tf.einsum("bhwc,bc->bhw", tf.nn.relu(class_maps), chosen)
-    return normalize_map(evidence[..., None])[..., 0]
+    chosen = tf.cast((share > threshold) | likeliest, class_features.dtype)
+    total = tf.einsum("bhwc,bc->bhw", class_features, chosen)
+    smooth = tf.nn.avg_pool2d(total[..., None], 3, 1, "SAME")
+    return normalize_map(smooth)[..., 0]
 
 
 def normalize_map(maps: tf.Tensor, epsilon: float = 1e-6) -> tf.Tensor:

@@ -21,10 +21,10 @@ from tfsemcomp.serving import manifest
 from tfsemcomp.serving.runner import LocalRunner, Runner
 
 NETWORK_METHODS = ("cam_topk", "class_features")
-DEFAULT_METHOD = "cam_topk"
-# The network saw objects of some 100..200 pixels; larger frames are scaled down to this
-# short side, which keeps them at that size.
-SHORT_SIDE = 320
+DEFAULT_METHOD = "class_features"
+# The network saw whole objects on some 160 pixels; larger frames are scaled down to a
+# short side that keeps them near that size.
+SHORT_SIDE = 224
 
 
 def resolve_map(
@@ -37,7 +37,7 @@ def resolve_map(
     Args:
         spec: None for the default method; a name in `METHODS`; the path of a mask
             (image file or .npy); an array [H,W]; or a mixture such as
-            "0.7*cam_topk+0.3*mask.png", whose weights default to 1.
+            "0.7*class_features+0.3*mask.png", whose weights default to 1.
         pixels: uint8 [H,W,3], the image.
         model: of the network methods; default: the shipped one.
     Returns: float32 [H,W] in [0, 1].

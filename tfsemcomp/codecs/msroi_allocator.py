@@ -59,8 +59,13 @@ class Tuning:
     chroma: float
 
 
+# Chosen by measurement on photos at the bytes of plain JPEG at qualities 30, 50 and 75,
+# under maps of several kinds. balanced: the most PSNR in the important fifth among
+# those that lose nothing on the mean in PSNR, SSIM or PSNR-HVS-M. psnr: the most of
+# PSNR, at a loss of some 3 dB of PSNR-HVS-M. hvs: the most of that among those that
+# lose no PSNR.
 TUNINGS: dict[str, Tuning] = {
-    "balanced": Tuning(0.5, 0.75, 0.1, 0.2, 0.8),
+    "balanced": Tuning(0.5, 0.75, 0.1, 0.2, 0.85),
     "psnr": Tuning(0.3, 0.2, 0.1, 0.0, 0.7),
     "hvs": Tuning(0.8, 0.9, 0.06, 0.4, 1.0),
 }

@@ -15,10 +15,10 @@ The first two are in `msroi_allocator`, the others in `mosaic`.
 
 **Quality.** The file at quality Q takes the bytes that libjpeg-turbo takes for the same
 image at its quality Q, with the same subsampling and optimised Huffman codes (plus
-`threshold_pct` per cent, plus metadata): never more, mostly 0.0 to 0.2 % less. What the
-map changes is where they go. Images of a few pixels, which cannot be made smaller than
-plain JPEG, come out as plain JPEG. With `find_best` off, mosaic and levels
-are encoded at libjpeg's quality Q without a search.
+`threshold_pct` per cent, plus metadata): never more, with rdoq mostly 0.0 to 0.2 %
+less. What the map changes is where they go. Images of a few pixels, which cannot be
+made smaller than plain JPEG, come out as plain JPEG. With `find_best` off, mosaic and
+levels are encoded at libjpeg's quality Q without a search.
 
 Source: arXiv 1612.08712 for the idea, the network and the last two allocators.
 """

@@ -45,6 +45,20 @@ class RoiTest(SemCompTestCase):
         inside = found[30:50, 80:100].mean()
         self.assertGreater(inside, 5 * found[:, :40].mean())
 
+    @parameterized.product(sigma=(0.4, 2.0, 9.0), shape=((31, 44), (5, 60), (1, 3)))
+    def test_blur_agrees_with_scikit_image(self, sigma, shape):
+        from skimage.filters import gaussian
+
+        plane = np.random.default_rng(1).random(shape).astype(np.float32)
+        found = roi.blur(plane, sigma)
+        # Where the filter is wider than the image, ours ends at the image's side.
+        if 3 * sigma < min(shape):
+            truncate = (round(3 * sigma) + 0.1) / sigma
+            expected = gaussian(plane, sigma, mode="reflect", truncate=truncate)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+        self.assertBetween(found.min(), plane.min() - 1e-5, plane.max())
+        np.testing.assert_allclose(roi.blur(0 * plane + 0.5, sigma), 0.5, atol=1e-6)
+
     def test_maps_repeat(self):
         pixels = smooth_image(60, 90)
         for method in ("contrast", "spectral_residual"):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from tfsemcomp import images
@@ -168,7 +169,7 @@ def load_map(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
     path = pathlib.Path(path)
     if path.suffix.lower() != ".npy":
         luma = images.read(path).astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
-        return _to_size(luma / 255, pixels)
+        return _fitted(path, luma / 255, pixels)
     if not path.is_file():
         raise SemCompError(f"{path}: no such map.")
     try:
@@ -182,7 +183,7 @@ def load_map(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
         )
     if not (np.isfinite(values).all() and 0 <= values.min() <= values.max() <= 1):
         raise BitstreamError(f"{path}: values of a map must lie in [0, 1].")
-    return _to_size(values.astype(np.float32), pixels)
+    return _fitted(path, values.astype(np.float32), pixels)
 
 
 def save_map(path: str | os.PathLike, roi: np.ndarray, bits: int = 8) -> None:
@@ -248,13 +249,22 @@ def blur(plane: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian filter with mirrored edges: float32 [H,W], sigma in pixels -> same."""
     radius = min(max(1, round(3 * sigma)), max(1, min(plane.shape) - 1))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
-    taps = (taps / taps.sum()).astype(np.float32)
+    taps /= taps.sum()
+    # By Fourier transform: wide filters cost little, and many threads don't contend
+    # for the cores as they would in matrix products.
     for axis in (0, 1):
         pad = [(0, 0), (0, 0)]
         pad[axis] = (radius, radius)
         padded = np.pad(plane, pad, mode="symmetric")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, len(taps), axis=axis)
-        plane = windows @ taps
+        length = padded.shape[axis]
+        spectrum = np.fft.rfft(padded, axis=axis)
+        response = np.fft.rfft(taps, n=length)
+        response = response[:, None] if axis == 0 else response
+        filtered = np.fft.irfft(spectrum * response, n=length, axis=axis)
+        # The first sums wrap around; what follows is complete.
+        keep = [slice(None), slice(None)]
+        keep[axis] = slice(2 * radius, None)
+        plane = filtered[tuple(keep)].astype(np.float32)
     return plane
 
 
@@ -323,6 +333,12 @@ def _scaled(pixels: np.ndarray, short_side: int) -> np.ndarray:
         return pixels
     resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(resized)
+
+
+def _fitted(path: pathlib.Path, roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    if roi.shape != pixels.shape[:2]:
+        logging.info("%s: scaled to the image's size", path)
+    return _to_size(roi, pixels)
 
 
 def _to_size(roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -47,6 +47,7 @@ _STEPS = flags.DEFINE_integer("steps", 20000, "Steps in all.")
 _PIECE = flags.DEFINE_integer("steps_per_epoch", 500, "Steps between checkpoints.")
 _RATE = flags.DEFINE_float("learning_rate", 2e-3, "Peak; cosine to zero.")
 _DECAY = flags.DEFINE_float("weight_decay", 0.05, "AdamW's.")
+_EMA = flags.DEFINE_float("ema_momentum", 0.998, "Averages weights; 0 doesn't.", 0, 1)
 _INIT = flags.DEFINE_string("init", None, "student.weights.h5 to start from.")
 _REFIT = flags.DEFINE_boolean("refit_classifier", False, "Ridge for the last layer.")
 _STRATEGY = flags.DEFINE_enum("strategy", "default", loop.STRATEGIES, "Devices.")
@@ -114,8 +115,8 @@ def build_trainer(classes: int, teacher: Teacher | None) -> MsroiTrainer:
         schedule,
         weight_decay=_DECAY.value,
         global_clipnorm=5.0,
-        use_ema=True,
-        ema_momentum=0.998,
+        use_ema=_EMA.value > 0,
+        ema_momentum=_EMA.value,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     trainer.compile(optimizer=optimizer)

@@ -24,7 +24,7 @@ def random_teacher_file(path):
 
 
 def a_batch(labels):
-    shape = [len(labels), 32, 32, 3]
+    shape = [len(labels), 64, 64, 3]
     image = tf.random.stateless_uniform(shape, [1, 2], 0, 255, tf.int32)
     return {"image": tf.cast(image, tf.uint8), "label": tf.constant(labels, tf.int64)}
 

@@ -20,8 +20,10 @@ class MsroiLoss:
         dense: 1 - cosine between the projected trunk and the teacher's features of
             stride 16, at each position.
         deep: the same between the head's features and the teacher's of stride 32.
-        maps: squared error of the class maps at stride 32, relative to the spread of
-            the teacher's: what makes maps show objects, wherever they are.
+        maps: 1 - correlation, over an image's positions, between the class features of
+            all classes and the strength of the teacher's features of stride 32, which
+            is high on objects of any class. Labels alone drive maps to whatever tells
+            the classes apart, backgrounds too.
         smoothing: of the labels, in [0, 1).
         temperature: divides both logits in the `logits` loss.
     """
@@ -143,14 +145,13 @@ class MsroiTrainer(tf.keras.Model):
         )
         dense = self.dense_projection(tf.cast(student["trunk"], tf.float32))
         features = tf.nn.avg_pool2d(student["features"], 2, 2, "SAME")
-        maps = self.student.class_maps(features)
-        target = teacher["class_maps"]
-        spread = tf.math.reduce_variance(target) + 1e-6
+        found = tf.reduce_sum(self.student.class_features(features), axis=-1)
+        wanted = tf.reduce_sum(teacher["deep"], axis=-1)
         return {
             "logits": tf.reduce_mean(logits),
             "dense": _cosine_distance(dense, teacher["dense"]),
             "deep": _cosine_distance(self.deep_projection(features), teacher["deep"]),
-            "maps": tf.reduce_mean(tf.math.squared_difference(maps, target)) / spread,
+            "maps": _uncorrelation(found, wanted),
         }
 
     def _report(
@@ -176,3 +177,12 @@ def _cosine_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     a = a * tf.math.rsqrt(tf.reduce_sum(a * a, axis=-1, keepdims=True) + 1e-6)
     b = b * tf.math.rsqrt(tf.reduce_sum(b * b, axis=-1, keepdims=True) + 1e-6)
     return tf.reduce_mean(1 - tf.reduce_sum(a * b, axis=-1))
+
+
+def _uncorrelation(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """1 - Pearson's correlation over the positions of each [B,h,w], mean over B."""
+    a = a - tf.reduce_mean(a, axis=(1, 2), keepdims=True)
+    b = b - tf.reduce_mean(b, axis=(1, 2), keepdims=True)
+    shared = tf.reduce_sum(a * b, axis=(1, 2))
+    lengths = tf.reduce_sum(a * a, axis=(1, 2)) * tf.reduce_sum(b * b, axis=(1, 2))
+    return tf.reduce_mean(1 - shared * tf.math.rsqrt(lengths + 1e-6))

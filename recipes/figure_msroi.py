@@ -16,6 +16,7 @@ from tfsemcomp.semantics import roi
 
 _PHOTO = flags.DEFINE_string("photo", None, "Path of the photo.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Picture to write.", required=True)
+_MAP = flags.DEFINE_string("map", None, "Method or mask; default: the model's.")
 _QUALITY = flags.DEFINE_integer("quality", 20, "Of the plain JPEG.", 1, 100)
 _CROP = flags.DEFINE_integer("crop", 112, "Side of the detail, pixels.", 16)
 _SIDE = flags.DEFINE_integer("side", 320, "Side of a panel, pixels.", 64)
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
     """Compresses, crops and draws."""
     del argv
     pixels = images.read(_PHOTO.value)
-    found = roi.roi_map(pixels)
+    found = roi.resolve_map(_MAP.value, pixels)
     jpeg, ours = tfsemcomp.load("jpeg"), tfsemcomp.load("msroi_jpeg")
     plain_file = jpeg.compress(pixels, quality=_QUALITY.value)
     our_file = ours.compress(pixels, target_bytes=len(plain_file), map=found)

@@ -23,9 +23,9 @@ from tfsemcomp.serving.runner import LocalRunner, Runner
 
 NETWORK_METHODS = ("cam_topk", "class_features")
 DEFAULT_METHOD = "class_features"
-# The network saw whole objects on some 160 pixels; larger frames are scaled down to a
-# short side that keeps them near that size.
-SHORT_SIDE = 224
+# Larger frames are scaled down to this short side, where maps agreed best with what
+# people look at, on 20 photos kept apart for the choice.
+SHORT_SIDE = 288
 
 
 def resolve_map(

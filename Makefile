@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 .PHONY: demo test lint format venv clean
 
 demo: $(STAMP)
-	$(BIN)/python recipes/demo.py --out=demo_output
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests

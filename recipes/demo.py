@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 import tqdm
-from absl import app, flags
+from absl import app, flags, logging
 
 import tfsemcomp
 from tfsemcomp import images, metrics
@@ -68,6 +68,7 @@ def main(argv: list[str]) -> None:
     """Runs the demo."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)
     out = pathlib.Path(_OUT.value)
     try:
         path = run(out, parse_qualities(_QUALITIES.value))

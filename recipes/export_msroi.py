@@ -89,7 +89,7 @@ def main(argv: list[str]) -> None:
     root = pathlib.Path(_OUT.value) / _NAME.value
     module = MsroiModule(network)
     signatures = {"analyze": module.analyze}
-    path = export.export(module, signatures, root, _VERSION.value)
+    path = export.export(signatures, root, _VERSION.value)
     card = {
         "name": _NAME.value,
         "version": _VERSION.value,

@@ -29,28 +29,34 @@ class PythonCaller(tf.Module):
 class ExportTest(SemCompTestCase):
     def test_runs_through_the_runner(self):
         module = Doubler()
-        path = export.export(module, {"double": module.double}, self.folder / "m")
+        path = export.export({"double": module.double}, self.folder / "m")
         runner = LocalRunner(manifest.find(path))
         result = runner.call("double", x=np.float32([1, 2.5]))
         np.testing.assert_array_equal(result["y"], [2, 5])
         with self.assertRaisesRegex(ModelMismatchError, "no signature `halve`"):
             runner.call("halve", x=np.float32([1]))
 
+    def test_nothing_of_the_variables_is_left(self):
+        module = Doubler()
+        path = export.export({"double": module.double}, self.folder / "m")
+        stateful = {"VarHandleOp", "ReadVariableOp"} & export.op_names(path)
+        self.assertEmpty(stateful)
+
     def test_python_calls_are_refused_and_nothing_is_left(self):
         module = PythonCaller()
         with self.assertRaisesRegex(SemCompError, "EagerPyFunc"):
-            export.export(module, {"p": module.call_python}, self.folder / "m")
+            export.export({"p": module.call_python}, self.folder / "m")
         self.assertEmpty(list((self.folder / "m").iterdir()))
 
     def test_an_existing_version_is_kept(self):
         module = Doubler()
-        export.export(module, {"double": module.double}, self.folder / "m")
+        export.export({"double": module.double}, self.folder / "m")
         with self.assertRaisesRegex(SemCompError, "exists"):
-            export.export(module, {"double": module.double}, self.folder / "m")
+            export.export({"double": module.double}, self.folder / "m")
 
     def test_changed_files_do_not_run(self):
         module = Doubler()
-        path = export.export(module, {"double": module.double}, self.folder / "m")
+        path = export.export({"double": module.double}, self.folder / "m")
         files = {"1/saved_model.pb": "0" * 64}
         model = manifest.ModelInfo("m", 1, "", path, {}, files)
         with self.assertRaisesRegex(ModelMismatchError, "saved_model.pb"):

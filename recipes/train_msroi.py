@@ -5,6 +5,10 @@ Run:    python recipes/train_msroi.py --size=small --out=runs/msroi \
             --data=records/caltech101:train,records/photos:train --weights=1,1 \
             --validation=records/caltech101:test --teacher=imagenet
 Resume: the same command; it goes on from the newest checkpoint in --out.
+Cost:   msroi-small: 2,065 steps in three phases of growing crops (its card.json has the
+        commands), 82 minutes on 2 shared CPU cores, 2 GB.
+Expect: top-1 47.5 %, top-5 70.9 % on 505 test photos of 101 classes with 16 training
+        photos each; maps with an AUC of 0.776 against fixations (evaluate_msroi.py).
 Result: OUT/student.weights.h5 and OUT/run.json; then recipes/export_msroi.py.
 
 `--teacher` is `none`, `imagenet` (Keras downloads MobileNet) or the path of an npz. The

@@ -95,11 +95,8 @@ def main(argv: list[str]) -> None:
         )
     print(json.dumps(results, indent=1))
     if _WRITE.value:
-        root = model.path.parent
         card = {**model.card, "results": {**model.card["results"], **results}}
-        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        (root / manifest.CARD).write_text(text, encoding="utf-8")
-        manifest.add(root.parent, model.name, model.version, model.default)
+        manifest.add(model.path.parents[1], card, model.default)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,7 @@ def main(argv: list[str]) -> None:
         "sha256": manifest.sha256(path / "saved_model.pb"),
         "results": {},
     }
-    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-    (root / manifest.CARD).write_text(text, encoding="utf-8")
-    manifest.add(pathlib.Path(_OUT.value), _NAME.value, _VERSION.value, _DEFAULT.value)
+    manifest.add(pathlib.Path(_OUT.value), card, _DEFAULT.value)
     print(json.dumps({"model": str(path), "parameters": card["parameters"]}))
 
 

@@ -581,9 +581,8 @@ class ListsTest(CliTestCase):
         version = self.folder / "net" / "1"
         version.mkdir(parents=True)
         (version / "saved_model.pb").write_bytes(b"graph")
-        card = {"name": "net", "system": "msroi_jpeg", "data": "photos"}
-        (self.folder / "net" / "card.json").write_text(json.dumps(card))
-        manifest.add(self.folder, "net", 1, default=True)
+        card = {"name": "net", "version": 1, "system": "msroi_jpeg", "data": "photos"}
+        manifest.add(self.folder, card, default=True)
         environment = {"TFSEMCOMP_MODELS": str(self.folder)}
         with mock.patch.dict(os.environ, environment):
             (model,) = self.succeed("models")["models"]

@@ -312,9 +312,8 @@ class ModelTest(harness.SemCompTestCase):
             version = self.folder / name / "1"
             version.mkdir(parents=True)
             (version / "saved_model.pb").write_bytes(b"graph")
-            card = self.folder / name / "card.json"
-            card.write_text(json.dumps({"name": name, "system": system}))
-            manifest.add(self.folder, name, 1, default=True)
+            card = {"name": name, "version": 1, "system": system}
+            manifest.add(self.folder, card, default=True)
         self.enter_context(
             mock.patch.dict(os.environ, {"TFSEMCOMP_MODELS": str(self.folder)})
         )

@@ -19,7 +19,7 @@ import os
 import pathlib
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -301,6 +301,20 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def list_images(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     """The files in a folder, not below it, that have a suffix of an image.
 
+    Returns, raises: as `list_files`.
+    """
+    return list_files(folder, KNOWN_SUFFIXES)
+
+
+def list_files(
+    folder: str | os.PathLike[str], suffixes: Sequence[str]
+) -> list[pathlib.Path]:
+    """The files in a folder, not below it, that have one of the suffixes.
+
+    Args:
+        folder: where.
+        suffixes: that count, with the dot, in lower case.
+
     Returns: sorted paths; hidden files are left out.
     Raises: SemCompError if `folder` cannot be listed.
     """
@@ -313,7 +327,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     return [
         path
         for path in paths
-        if path.suffix.lower() in KNOWN_SUFFIXES
+        if path.suffix.lower() in suffixes
         and not path.name.startswith(".")
         and path.is_file()
     ]

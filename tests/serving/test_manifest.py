@@ -1,4 +1,3 @@
-import json
 import os
 import pathlib
 from unittest import mock
@@ -13,8 +12,8 @@ def write_model(folder: pathlib.Path, name: str, weights: bytes = b"weights") ->
     (version / "variables").mkdir(parents=True)
     (version / "saved_model.pb").write_bytes(b"graph")
     (version / "variables" / "data").write_bytes(weights)
-    card = {"name": name, "system": "a_codec"}
-    (folder / name / "card.json").write_text(json.dumps(card))
+    card = {"name": name, "version": 1, "system": "a_codec"}
+    manifest.add(folder, card, default=True)
 
 
 class ManifestTest(SemCompTestCase):
@@ -22,8 +21,6 @@ class ManifestTest(SemCompTestCase):
         super().setUp()
         write_model(self.folder, "one")
         write_model(self.folder, "two", b"other weights")
-        manifest.add(self.folder, "one", 1, default=True)
-        manifest.add(self.folder, "two", 1, default=True)
         variable = {manifest.ENVIRONMENT_VARIABLE: str(self.folder)}
         patch = mock.patch.dict(os.environ, variable)
         patch.start()

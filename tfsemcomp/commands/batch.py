@@ -75,19 +75,20 @@ def list_files(
     from tfsemcomp import images
 
     known = (*suffixes, *(images.KNOWN_SUFFIXES if with_images else ()))
+    return images.list_files(folder, known)
+
+
+def make_directory(path: pathlib.Path) -> None:
+    """Makes a directory, and those above it, unless it is there.
+
+    Raises: SemCompError if it cannot be made.
+    """
     try:
-        paths = sorted(folder.iterdir())
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise errors.SemCompError(
-            f"cannot list `{folder}`: {error.strerror or error}"
+            f"cannot make the directory `{path}`: {error.strerror or error}"
         ) from error
-    return [
-        path
-        for path in paths
-        if path.suffix.lower() in known
-        and not path.name.startswith(".")
-        and path.is_file()
-    ]
 
 
 def pair_files(
@@ -111,12 +112,7 @@ def pair_files(
     """
     if not paths:
         raise errors.SemCompError(f"`{source}` holds no files of a known kind")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.SemCompError(
-            f"cannot make the directory `{target}`: {error.strerror or error}"
-        ) from error
+    make_directory(target)
     if os.path.samefile(source, target):
         raise ValueError(
             f"`OUTPUT` is the same directory as `INPUT`, `{source}`; name another"

@@ -7,7 +7,6 @@ import pathlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from tfsemcomp import errors
 from tfsemcomp.commands import batch, shared
 from tfsemcomp.commands.console import Console
 
@@ -96,11 +95,6 @@ def _check_overlay(args: argparse.Namespace, is_batch: bool) -> None:
         shared.check_image_suffix(overlay, images.WRITABLE_SUFFIXES)
         batch.check_output(args.INPUT, overlay)
         return
-    try:
-        overlay.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.SemCompError(
-            f"cannot make the directory `{overlay}`: {error.strerror or error}"
-        ) from error
+    batch.make_directory(overlay)
     if overlay.samefile(args.INPUT):
         raise ValueError(f"`overlay` and `INPUT` are the same, `{overlay}`")

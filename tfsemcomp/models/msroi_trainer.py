@@ -47,8 +47,8 @@ class MsroiLoss:
 class MsroiTrainer(tf.keras.Model):
     """The network with its losses and, for distillation, its teacher.
 
-        x --student--> trunk, features, class maps, logits --losses--> label
-        x --teacher--> dense, deep,     class maps, logits --losses--> distillation
+        x --student--> trunk, features, logits --losses--> label
+        x --teacher--> dense, deep,     logits --losses--> distillation
 
     Only `student` is exported. Unlabelled images (label -1) count in the teacher's
     losses alone.

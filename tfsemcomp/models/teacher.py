@@ -19,15 +19,15 @@ class Teacher(tf.keras.Model):
 
         x [B,H,W,3] --MobileNet, stride 16--> dense [B,h,w,512]
         dense --MobileNet, stride 32--> deep [B,h/2,w/2,1024]
-        deep --linear (`set_classifier`)--> class_maps [B,h/2,w/2,classes]
-        deep, class_maps --mean over positions--> pooled [B,1024], logits [B,classes]
+        deep --mean over positions--> pooled [B,1024]
+        pooled --linear (`set_classifier`)--> logits [B,classes]
 
     Args:
         weights: "imagenet", which Keras downloads, or the path of an npz.
         classes: of the linear classifier, which starts as zeros.
     Call args:
         inputs: float [B,H,W,3] in [0, 255], H and W multiples of 32.
-    Returns: dict of `dense`, `deep`, `pooled`, `class_maps` and `logits`, float32.
+    Returns: dict of `dense`, `deep`, `pooled` and `logits`, float32.
     Raises:
         SemCompError: if the npz is missing.
         BitstreamError: if it lacks a weight or one has another shape.
@@ -55,13 +55,12 @@ class Teacher(tf.keras.Model):
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the frozen network."""
         dense, deep = self.network(inputs / 127.5 - 1, training=False)
-        class_maps = tf.einsum("bhwj,jc->bhwc", deep, self.kernel)
+        pooled = tf.reduce_mean(deep, axis=(1, 2))
         return {
             "dense": dense,
             "deep": deep,
-            "pooled": tf.reduce_mean(deep, axis=(1, 2)),
-            "class_maps": class_maps,
-            "logits": tf.reduce_mean(class_maps, axis=(1, 2)),
+            "pooled": pooled,
+            "logits": pooled @ self.kernel,
         }
 
     def set_classifier(self, kernel: np.ndarray) -> None:

@@ -168,8 +168,7 @@ def load_map(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() != ".npy":
-        luma = images.read(path).astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
-        return _fitted(path, luma / 255, pixels)
+        return _fitted(path, _luma(images.read(path)) / 255, pixels)
     if not path.is_file():
         raise SemCompError(f"{path}: no such map.")
     try:
@@ -223,8 +222,7 @@ def overlay(pixels: np.ndarray, roi: np.ndarray, opacity: float = 0.5) -> np.nda
     position = roi.astype(np.float32)[..., None] * 4
     offsets = np.float32([3, 2, 1])
     colours = 255 * np.clip(1.5 - np.abs(position - offsets), 0, 1)
-    grey = pixels @ np.float32([0.299, 0.587, 0.114])
-    mixed = (1 - opacity) * grey[..., None] + opacity * colours
+    mixed = (1 - opacity) * _luma(pixels)[..., None] + opacity * colours
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
@@ -333,6 +331,10 @@ def _scaled(pixels: np.ndarray, short_side: int) -> np.ndarray:
         return pixels
     resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(resized)
+
+
+def _luma(pixels: np.ndarray) -> np.ndarray:
+    return pixels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
 
 
 def _fitted(path: pathlib.Path, roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -125,17 +125,19 @@ def verify(model: ModelInfo) -> None:
             )
 
 
-def add(folder: pathlib.Path, name: str, version: int, default: bool) -> None:
-    """Enters the model in `folder`/`name` into the manifest, with its checksums.
+def add(folder: pathlib.Path, card: dict, default: bool) -> None:
+    """Writes a model's card and enters the model into the manifest, with its checksums.
 
     Args:
         folder: of the manifest, which is made when missing.
-        name: of the model; its card.json must name its `system`.
-        version: of its folder.
+        card: tells at least the model's `name`, its `version` and its `system`; the
+            files of that version are there already.
         default: whether it becomes the default of its system.
     """
+    name, version = card["name"], card["version"]
     root = folder / name
-    card = json.loads((root / CARD).read_text(encoding="utf-8"))
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    (root / CARD).write_text(text, encoding="utf-8")
     models = _read(folder) if (folder / MANIFEST).is_file() else {}
     for entry in models.values():
         if default and entry["system"] == card["system"]:

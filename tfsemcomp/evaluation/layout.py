@@ -105,7 +105,7 @@ def _check_layer(name: str, suffix: str) -> None:
 def _layers(folder: pathlib.Path, stem: str) -> dict[str, pathlib.Path]:
     found = {}
     for path in sorted(folder.glob(f"{glob.escape(stem)}.*")):
-        name = path.name.removeprefix(f"{stem}.").removesuffix(path.suffix)
+        name, _, _ = path.name.removeprefix(f"{stem}.").rpartition(".")
         if path.suffix in _LAYER_SUFFIXES and _LAYER.fullmatch(name):
             found[name] = path
     found.pop(_ORIGINAL, None)

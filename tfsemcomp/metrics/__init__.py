@@ -1,5 +1,10 @@
 """Picture quality metrics: NumPy functions on uint8 [H,W,3], defined in METRICS.md."""
 
+from tfsemcomp.metrics.features import (
+    feature_dists,
+    feature_lpips,
+    weighted_feature_lpips,
+)
 from tfsemcomp.metrics.fidelity import (
     background_psnr,
     psnr,
@@ -15,7 +20,15 @@ from tfsemcomp.metrics.hvs import (
     weighted_psnr_hvs,
     weighted_psnr_hvsm,
 )
-from tfsemcomp.metrics.registry import METRICS, Metric, measure, select
+from tfsemcomp.metrics.registry import (
+    FAMILIES,
+    METRICS,
+    Metric,
+    columns,
+    get,
+    measure,
+    select,
+)
 from tfsemcomp.metrics.structural import (
     ms_ssim,
     ms_ssim_y,
@@ -26,9 +39,14 @@ from tfsemcomp.metrics.structural import (
 from tfsemcomp.metrics.vif import vifp
 
 __all__ = [
+    "FAMILIES",
     "METRICS",
     "Metric",
     "background_psnr",
+    "columns",
+    "feature_dists",
+    "feature_lpips",
+    "get",
     "measure",
     "ms_ssim",
     "ms_ssim_y",
@@ -43,6 +61,7 @@ __all__ = [
     "ssim",
     "ssim_y",
     "vifp",
+    "weighted_feature_lpips",
     "weighted_psnr",
     "weighted_psnr_hvs",
     "weighted_psnr_hvsm",

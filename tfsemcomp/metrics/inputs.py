@@ -37,6 +37,28 @@ def check_pair(reference: np.ndarray, image: np.ndarray) -> None:
         )
 
 
+def check_pictures(images: np.ndarray, name: str) -> None:
+    """Refuses anything but a stack of pictures.
+
+    Args:
+        images: uint8 [B,H,W,3], B, H and W >= 1.
+        name: the argument's name, for the message.
+
+    Raises:
+        ValueError: another type (float pictures too), another rank, or no pixels.
+    """
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        found = getattr(images, "dtype", type(images).__name__)
+        raise ValueError(
+            f"`{name}` must be a uint8 array [B,H,W,3] with values 0..255, not {found}."
+        )
+    if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
+        raise ValueError(
+            f"`{name}` must have the shape [B,H,W,3] with B, H and W >= 1, not "
+            f"{list(images.shape)}."
+        )
+
+
 def check_weights(weights: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
     """Checks a map of per-pixel weights and returns it in double precision.
 
@@ -89,17 +111,19 @@ def extend(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     metric's scale and are defined down to one pixel.
 
     Args:
-        plane: [H,W], any type.
+        plane: [H,W] or [H,W,C], any type.
         height: rows wanted.
         width: columns wanted.
 
     Returns:
-        [max(H, height), max(W, width)]; `plane` itself where nothing is missing.
+        [max(H, height), max(W, width)], or this by C; `plane` itself where nothing is
+        missing.
     """
     missing = (max(0, height - plane.shape[0]), max(0, width - plane.shape[1]))
     if missing == (0, 0):
         return plane
-    return np.pad(plane, ((0, missing[0]), (0, missing[1])), mode="symmetric")
+    edges = ((0, missing[0]), (0, missing[1]), *[(0, 0)] * (plane.ndim - 2))
+    return np.pad(plane, edges, mode="symmetric")
 
 
 def filter_valid(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -144,6 +168,30 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
     if total == 0.0:
         return float(values.mean())
     return float((values * weights).sum() / total)
+
+
+def _averaging(parts: int, length: int) -> np.ndarray:
+    """Matrix [parts, length] whose rows average over equal parts of `length`."""
+    edges = np.arange(parts + 1) * (length / parts)
+    samples = np.arange(length)
+    upper = np.minimum(edges[1:, None], samples + 1)
+    shares = np.clip(upper - np.maximum(edges[:-1, None], samples), 0.0, None)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def area_means(plane: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Means over equal parts of a plane; a sample on a border counts by its share.
+
+    Args:
+        plane: float64 [H,W].
+        rows: parts in height, at most H.
+        columns: parts in width, at most W.
+
+    Returns:
+        float64 [rows, columns].
+    """
+    height, width = plane.shape
+    return _averaging(rows, height) @ plane @ _averaging(columns, width).T
 
 
 def decibels(squared_error: float) -> float:

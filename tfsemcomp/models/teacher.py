@@ -1,14 +1,12 @@
 """A frozen ImageNet network whose features smaller networks learn from.
 
-Its weights are the user's: downloaded by Keras, or read from an npz with one array a
-weight, named `<layer>/<weight>` as in ``tf.keras.applications.MobileNet``. Nothing of
-them is ever exported.
+Its weights are the user's (trunks.py); nothing of them is ever exported.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from tfsemcomp.errors import BitstreamError, SemCompError
+from tfsemcomp import trunks
 
 _DENSE_LAYER = "conv_pw_11_relu"
 _DEEP_LAYER = "conv_pw_12_relu"
@@ -29,6 +27,7 @@ class Teacher(tf.keras.Model):
         inputs: float [B,H,W,3] in [0, 255], H and W multiples of 32.
     Returns: dict of `dense`, `deep`, `pooled` and `logits`, float32.
     Raises:
+        UnavailableError: if Keras cannot download the weights.
         SemCompError: if the npz is missing.
         BitstreamError: if it lacks a weight or one has another shape.
     Source: arXiv 1704.04861 (MobileNet).
@@ -36,25 +35,17 @@ class Teacher(tf.keras.Model):
 
     def __init__(self, weights: str, classes: int, **kwargs) -> None:
         super().__init__(dtype="float32", **kwargs)
-        from_keras = weights == "imagenet"
-        network = tf.keras.applications.MobileNet(
-            include_top=False,
-            weights="imagenet" if from_keras else None,
-            input_shape=(224, 224, 3) if from_keras else (None, None, 3),
-        )
-        self.network = tf.keras.Model(
-            network.input,
-            [network.get_layer(n).output for n in (_DENSE_LAYER, _DEEP_LAYER)],
-        )
-        if not from_keras:
-            _load_npz(self.network, weights)
+        layers = (_DENSE_LAYER, _DEEP_LAYER)
+        self.network = trunks.build("mobilenet", weights, layers)
         width = self.network.output_shape[1][-1]
         self.kernel = self.add_weight("kernel", (width, classes), initializer="zeros")
         self.trainable = False
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the frozen network."""
-        dense, deep = self.network(inputs / 127.5 - 1, training=False)
+        dense, deep = self.network(
+            trunks.preprocess("mobilenet", inputs), training=False
+        )
         pooled = tf.reduce_mean(deep, axis=(1, 2))
         return {
             "dense": dense,
@@ -66,20 +57,3 @@ class Teacher(tf.keras.Model):
     def set_classifier(self, kernel: np.ndarray) -> None:
         """Takes the linear classifier, without bias, that `linear_probe` fitted."""
         self.kernel.assign(kernel)
-
-
-def _load_npz(network: tf.keras.Model, path: str) -> None:
-    if not tf.io.gfile.exists(path):
-        raise SemCompError(f"{path}: no such file of teacher weights.")
-    with (
-        tf.io.gfile.GFile(path, "rb") as file,
-        np.load(file, allow_pickle=False) as arrays,
-    ):
-        for layer in network.layers:
-            for weight in layer.weights:
-                key = f"{layer.name}/{weight.name.rsplit('/', 1)[-1].split(':')[0]}"
-                if key not in arrays or arrays[key].shape != tuple(weight.shape):
-                    raise BitstreamError(
-                        f"{path}: needs an array `{key}` of shape {weight.shape}."
-                    )
-                weight.assign(arrays[key])

@@ -31,7 +31,8 @@ class Row:
         image: the picture's name, unique in its table.
         codec: the codec's registered name.
         model: the model's name; "" for codecs that need none.
-        setting: what was asked of the codec, such as "quality=50". Rows of one codec,
+        setting: what was asked of the codec, such as "quality=50" or, with further
+            settings after the first comma, "quality=50, effort=6". Rows of one codec,
             model and setting form one point of a rate-distortion curve.
         quality: the codec's quality number where one was given.
         width: of the picture, in pixels.
@@ -66,6 +67,11 @@ class Row:
         if not (self.size_bytes and self.width and self.height):
             return None
         return 8.0 * self.size_bytes / (self.width * self.height)
+
+    @property
+    def variant(self) -> str:
+        """The further settings; rows of one codec, model and variant form a curve."""
+        return self.setting.partition(", ")[2]
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -22,6 +22,8 @@ class Augmentation:
         max_aspect: largest ratio of the crop's sides, >= 1.
         flip: mirror half of the images.
         colour: largest relative change of contrast and saturation, in [0, 1).
+        resized: share of the images that are resized at all, in [0, 1]; the others are
+            cropped as they are, with every pixel's own noise and sharpness.
     """
 
     crop: int
@@ -29,6 +31,7 @@ class Augmentation:
     max_aspect: float = 4 / 3
     flip: bool = True
     colour: float = 0.2
+    resized: float = 1.0
 
 
 def training_batches(
@@ -134,6 +137,9 @@ def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
     area = (plan.min_area + draw[1] * (1 - plan.min_area)) * shape[0] * shape[1]
     size = tf.minimum(tf.sqrt(area * tf.stack([aspect, 1 / aspect])), shape)
     size = tf.maximum(tf.floor(size), 1)
+    if plan.resized < 1:
+        whole = tf.random.stateless_uniform([], seed=key + 1) >= plan.resized
+        size = tf.where(whole, tf.minimum(float(plan.crop), shape), size)
     corner = tf.cast(draw[2:4] * (shape - size + 1), tf.int32)
     corner = tf.minimum(corner, tf.cast(shape - size, tf.int32))
     size = tf.cast(size, tf.int32)

@@ -1,0 +1,1 @@
+"""What training minimises: pure functions on tensors, each with its source."""

@@ -1,0 +1,450 @@
+"""Transform coding with a hyperprior: factorized, scale and mean-scale, one class.
+
+Sources: Balle et al. 2018, arXiv 1802.01436 (factorized, scale); Minnen et al. 2018,
+arXiv 1809.02736, without its autoregression (mean_scale). The size `small` keeps the
+entropy model and replaces the transforms by a DCT with residual networks, which hours
+on a CPU can train; gains that make one model serve many rates follow Cui et al. 2021,
+arXiv 2003.02012.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfsemcomp.errors import SemCompError
+from tfsemcomp.layers import block_dct
+from tfsemcomp.losses import distortion, rate
+from tfsemcomp.models import hyperprior_transforms as transforms
+
+VARIANTS = ("factorized", "scale", "mean_scale")
+DISTORTIONS = ("mse", "ms_ssim")
+# The rate points of CompressAI's model zoo, for either distortion.
+LMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
+MS_SSIM_LMBDAS = (2.40, 4.58, 8.73, 16.64, 31.73, 60.50, 115.37, 220.00)
+
+SCALES = 64
+_LOG_LOW, _LOG_HIGH = math.log(0.11), math.log(256.0)
+_LOG_STEP = (_LOG_HIGH - _LOG_LOW) / (SCALES - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class HyperpriorSize:
+    """Hyper-parameters of one size.
+
+    Attributes:
+        transform: "gdn", the published pair, or "dct".
+        hyper_channels: N, channels of z; of the gdn transforms, too.
+        channels: M, channels of y; 192 for "dct".
+        analysis: width and blocks of the branch of g_a ("dct").
+        synthesis: width and blocks of the branch of g_s ("dct").
+        hyper_widths: channels between y and z and, on the way back, of the two layers
+            of h_s ("dct").
+    """
+
+    transform: str
+    hyper_channels: int
+    channels: int
+    analysis: tuple[int, int] = (0, 0)
+    synthesis: tuple[int, int] = (0, 0)
+    hyper_widths: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if self.transform not in ("gdn", "dct"):
+            raise ValueError(
+                f"`transform` must be 'gdn' or 'dct'; got '{self.transform}'."
+            )
+        if self.transform == "dct" and self.channels != block_dct.CHANNELS:
+            raise ValueError(
+                f"a dct transform has {block_dct.CHANNELS} `channels`; got "
+                f"{self.channels}."
+            )
+
+    @property
+    def stride(self) -> int:
+        """Pixels to a position of y, along each axis."""
+        return 8 if self.transform == "dct" else 16
+
+    @property
+    def multiple(self) -> int:
+        """Sides of pictures must be multiples of this: pixels to a position of z."""
+        return 4 * self.stride
+
+
+SIZES = {
+    "tiny": HyperpriorSize("gdn", 16, 24),
+    "tiny-dct": HyperpriorSize("dct", 8, 192, (8, 1), (8, 1), (16, 8, 16)),
+    "small": HyperpriorSize("dct", 64, 192, (64, 1), (96, 2), (96, 64, 96)),
+    "small-gdn": HyperpriorSize("gdn", 64, 96),
+    "paper": HyperpriorSize("gdn", 128, 192),
+    "paper-high": HyperpriorSize("gdn", 192, 320),
+}
+
+
+def scale_table() -> np.ndarray:
+    """The 64 standard deviations .11 ... 256 that an index chooses from: float64."""
+    return np.exp(_LOG_LOW + _LOG_STEP * np.arange(SCALES))
+
+
+class Hyperprior(tf.keras.Model):
+    """A picture as integers whose probabilities a second, smaller latent tells.
+
+        x --g_a--> * gain --> y --Q--> y_hat --> / gain --g_s--> x_hat
+                              |          ^
+                             h_a         | mu, scale index (float64, CPU)
+                              v          |
+                              z --Q--> z_hat --h_s--> * gain
+
+    x: pixels in [0, 255]. Q: rounding; of y after its mean mu is taken off. gain: one
+    number a channel, interpolated between the rates of `lmbdas` by `quality`; without
+    gains (a gdn transform of one rate) it is 1. `factorized` has no z, h_a and h_s.
+
+    Workflow: compile with an optimizer, `fit` on uint8 batches, build tables once from
+    the trained prior (`tfsemcomp.entropy`), export `analyze`, `hyper_synthesis` and
+    `synthesize` (recipes/export_hyperprior.py), code with `codecs.hyperprior`.
+
+    Args:
+        size: a name in `SIZES` or a `HyperpriorSize`.
+        variant: one of `VARIANTS`.
+        lmbdas: weights of the distortion, rising: one, or one for each quality 1, 2...
+        distortion: "mse" (on 0..255) or "ms_ssim" (1 - MS-SSIM).
+    Call args:
+        x: float32 [B,H,W,3] in [0, 255], H and W multiples of `size.multiple`.
+        quality: float32 [B] in [1, len(lmbdas)]; None for 1.
+        training: noise stands for rounding in the rate; gradients pass rounding.
+    Returns: dict: x_hat [B,H,W,3], bits_y [B], bits_z [B] (bits of each picture).
+    Raises: ValueError for an unknown size, variant or distortion, or bad `lmbdas`.
+    """
+
+    def __init__(
+        self,
+        size: str | HyperpriorSize = "small",
+        variant: str = "mean_scale",
+        lmbdas: Sequence[float] = (0.013,),
+        distortion: str = "mse",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size = _resolve_size(size)
+        if variant not in VARIANTS:
+            raise ValueError(f"`variant` must be one of {VARIANTS}; got '{variant}'.")
+        if distortion not in DISTORTIONS:
+            raise ValueError(
+                f"`distortion` must be one of {DISTORTIONS}; got '{distortion}'."
+            )
+        self.lmbdas = tuple(float(lmbda) for lmbda in lmbdas)
+        if not self.lmbdas or min(self.lmbdas) <= 0:
+            raise ValueError(f"`lmbdas` must be positive; got {self.lmbdas}.")
+        if sorted(set(self.lmbdas)) != list(self.lmbdas):
+            raise ValueError(f"`lmbdas` must rise; got {self.lmbdas}.")
+        self.variant = variant
+        self.distortion = distortion
+        self._make_transforms()
+        self._make_prior()
+        names = ("loss", "bpp", "bpp_z", "mse", "distortion")
+        self.means = {name: tf.keras.metrics.Mean(name) for name in names}
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """Running means, which Keras resets for each epoch."""
+        return list(self.means.values())
+
+    @property
+    def has_gains(self) -> bool:
+        """Whether y is scaled by trained gains."""
+        return self.size.transform == "dct" or len(self.lmbdas) > 1
+
+    def _make_transforms(self) -> None:
+        size, n, m = self.size, self.size.hyper_channels, self.size.channels
+        if size.transform == "dct":
+            self.g_a = transforms.DctAnalysis(*size.analysis, name="g_a")
+            self.g_s = transforms.DctSynthesis(*size.synthesis, name="g_s")
+        else:
+            self.g_a = transforms.GdnAnalysis(n, m, name="g_a")
+            self.g_s = transforms.GdnSynthesis(n, name="g_s")
+        if self.has_gains:
+            self._make_gains()
+        if self.variant == "factorized":
+            return
+        # Rates and what decides on tables stay float32 under any policy.
+        kind = "light" if size.transform == "dct" else self.variant
+        width = size.hyper_widths[0] if kind == "light" else n
+        self.h_a = transforms.hyper_analysis(kind, n, width)
+        self.h_s = self._make_hyper_synthesis()
+
+    def _make_hyper_synthesis(self, dtype: str | None = None) -> tf.keras.Sequential:
+        size, n, m = self.size, self.size.hyper_channels, self.size.channels
+        if size.transform == "dct":
+            kind, widths = "light", size.hyper_widths[1:]
+        else:
+            kind = self.variant
+            widths = (n, n) if kind == "scale" else (m, 3 * m // 2)
+        outputs = 2 * m if self.variant == "mean_scale" else m
+        return transforms.hyper_synthesis(kind, widths, outputs, dtype)
+
+    def _make_gains(self) -> None:
+        """Gains that make rounding the best quantiser of the DCT, at high rate."""
+        steps = _quantiser_steps(self.lmbdas, self.distortion)
+        spread = np.ones(self.size.channels)
+        if self.size.transform == "dct":
+            spread = block_dct.spread()
+        start = np.log(spread[None] / steps[:, None])
+        for name, sign in (("log_gain", 1), ("log_inverse_gain", -1)):
+            value = tf.keras.initializers.Constant(sign * start)
+            weight = self.add_weight(name, start.shape, initializer=value)
+            setattr(self, name, weight)
+
+    def _make_prior(self) -> None:
+        coded = self.size.hyper_channels
+        if self.variant == "factorized":
+            coded = self.size.channels
+        # TFC's 10 spreads the density wide, for latents of unknown size; the dct's are
+        # small from the first step, and would pay for it for thousands of steps.
+        spread = 2 if self.size.transform == "dct" else 10
+        self.prior = tfc.NoisyDeepFactorized(batch_shape=(coded,), init_scale=spread)
+        self.entropy_model = tfc.ContinuousBatchedEntropyModel(
+            self.prior, coding_rank=3, compression=False, offset_heuristic=False
+        )
+
+    def create_weights(self) -> None:
+        """Creates all weights by one pass over an empty picture."""
+        side = self.size.multiple
+        self(tf.zeros([1, side, side, 3]), tf.ones([1]))
+
+    def levels(self, quality: tf.Tensor) -> tf.Tensor:
+        """Shares of the rates that `quality` lies between: [B] -> [B, rates]."""
+        places = tf.range(1, len(self.lmbdas) + 1, dtype=quality.dtype)
+        return tf.maximum(1 - tf.abs(quality[:, None] - places), 0)
+
+    def analyze(self, x: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+        """g_a and gain: pixels [B,H,W,3], quality [B] -> y float32 [B,h,w,M]."""
+        levels = self.levels(quality)
+        y = tf.cast(self.g_a(x, levels), tf.float32)
+        if not self.has_gains:
+            return y
+        return y * tf.exp(levels @ self.log_gain)[:, None, None]
+
+    def hyper_analyze(self, y: tf.Tensor) -> tf.Tensor:
+        """h_a: y [B,h,w,M] -> z float32 [B,h/4,w/4,N], not rounded."""
+        y = tf.abs(y) if self.variant == "scale" else y
+        return tf.cast(self.h_a(y), tf.float32)
+
+    def predict_y(
+        self,
+        z_hat: tf.Tensor,
+        quality: tf.Tensor,
+        h_s: tf.keras.Model | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What z_hat tells of y: mean and scale index, not rounded.
+
+        Args:
+            z_hat: [B,h,w,N], rounded.
+            quality: [B], of the same dtype.
+            h_s: a copy of h_s in another precision; None for the trained one.
+        Returns: mu and index, [B,4h,4w,M]; an index of i stands for the scale
+            exp(log .11 + i (log 256 - log .11) / 63).
+        """
+        dtype = z_hat.dtype
+        found = (h_s or self.h_s)(z_hat)
+        found = tf.cast(found, dtype)
+        mu, log_scale = tf.zeros_like(found), found
+        if self.variant == "mean_scale":
+            mu, log_scale = tf.split(found, 2, axis=-1)
+        if self.has_gains:
+            log_gain = self.levels(quality) @ tf.cast(self.log_gain, dtype)
+            log_gain = log_gain[:, None, None]
+            mu, log_scale = mu * tf.exp(log_gain), log_scale + log_gain
+        return mu, (log_scale - _LOG_LOW) / _LOG_STEP
+
+    def synthesize(self, y_hat: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+        """Gain taken off, then g_s: y_hat [B,h,w,M] -> x_hat float32, not clipped."""
+        levels = self.levels(quality)
+        if self.has_gains:
+            y_hat = y_hat * tf.exp(levels @ self.log_inverse_gain)[:, None, None]
+        return tf.cast(self.g_s(y_hat, levels), tf.float32)
+
+    def call(
+        self,
+        x: tf.Tensor,
+        quality: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Codes pictures in one go, with the bits that they would cost."""
+        quality = tf.ones([tf.shape(x)[0]]) if quality is None else quality
+        y = self.analyze(x, quality)
+        if self.variant == "factorized":
+            _, bits = self.entropy_model(y, training=training)
+            return {
+                "x_hat": self.synthesize(_round(y), quality),
+                "bits_y": bits,
+                "bits_z": tf.zeros_like(bits),
+            }
+        z = self.hyper_analyze(y)
+        _, bits_z = self.entropy_model(z, training=training)
+        mu, index = self.predict_y(_round(z), quality)
+        offset = y - mu
+        symbols = _round(offset)
+        coded = offset + _noise(offset) if training else symbols
+        index = tf.clip_by_value(index, 0, SCALES - 1)
+        scale = tf.exp(_LOG_LOW + _LOG_STEP * index)
+        bits = rate.gaussian_bits(coded, scale)
+        return {
+            "x_hat": self.synthesize(symbols + mu, quality),
+            "bits_y": tf.reduce_sum(bits, axis=(1, 2, 3)),
+            "bits_z": bits_z,
+        }
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimizer step on {"image": uint8 [B,H,W,3]}, H and W static."""
+        with tf.GradientTape() as tape:
+            losses = self._losses_of(batch, training=True)
+        variables = self.trainable_variables
+        gradients = tape.gradient(losses["loss"], variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._report(losses)
+
+    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The same measures with rounding in place of noise."""
+        return self._report(self._losses_of(batch, training=False))
+
+    def _losses_of(
+        self, batch: dict[str, tf.Tensor], training: bool
+    ) -> dict[str, tf.Tensor]:
+        x = tf.cast(batch["image"], tf.float32)
+        count, height, width = x.shape[0], x.shape[1], x.shape[2]
+        quality = self._draw_quality(tf.shape(x)[0] if count is None else count)
+        found = self(x, quality, training=training)
+        bpp_z = found["bits_z"] / (height * width)
+        bpp = found["bits_y"] / (height * width) + bpp_z
+        error = distortion.mse(x, found["x_hat"])
+        lost = error
+        if self.distortion == "ms_ssim":
+            lost = 1 - distortion.ms_ssim(x, found["x_hat"])
+        log_lmbda = tf.math.log(tf.constant(self.lmbdas))
+        log_lmbda = tf.linalg.matvec(self.levels(quality), log_lmbda)
+        # Losses grow about as lmbda^0.4: without it high rates would drown low ones.
+        share = tf.exp(0.4 * (tf.reduce_mean(log_lmbda) - log_lmbda))
+        loss = share * (tf.exp(log_lmbda) * lost + bpp)
+        means = {
+            "loss": loss,
+            "bpp": bpp,
+            "bpp_z": bpp_z,
+            "mse": error,
+            "distortion": lost,
+        }
+        return {name: tf.reduce_mean(value) for name, value in means.items()}
+
+    def _draw_quality(self, count: int | tf.Tensor) -> tf.Tensor:
+        """Qualities for a batch, spread evenly over the range from a random start."""
+        rates = len(self.lmbdas)
+        if rates == 1:
+            return tf.ones([count])
+        places = tf.range(count, dtype=tf.float32) / tf.cast(count, tf.float32)
+        places = tf.math.floormod(places + tf.random.uniform([]), 1.0)
+        # Half a step beyond the ends, so that they are met as often as the middle.
+        return tf.clip_by_value(0.5 + rates * places, 1.0, float(rates))
+
+    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, value in losses.items():
+            self.means[name].update_state(value)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def take_weights(self, other: "Hyperprior") -> None:
+        """Copies another model's weights; where rates differ, those between its own.
+
+        Args:
+            other: of the same size and variant, its weights created, as must be these.
+        Raises: ValueError if its networks have other shapes.
+        """
+        # Where this model's rates lie among the other's: quality 1, 1.5, ...
+        places = np.interp(
+            np.log(self.lmbdas),
+            np.log(other.lmbdas),
+            np.arange(1, len(other.lmbdas) + 1),
+        )
+        shares = other.levels(tf.constant(places, tf.float32)).numpy()
+        if len(self.weights) != len(other.weights):
+            raise ValueError(
+                f"`other` has {len(other.weights)} weights, this model "
+                f"{len(self.weights)}: give a model of the same size and variant."
+            )
+        for mine, theirs in zip(self.weights, other.weights, strict=True):
+            value = theirs.numpy()
+            if mine.shape != value.shape and value.shape[:1] == shares.shape[1:]:
+                value = shares @ value
+            if mine.shape != value.shape:
+                raise ValueError(
+                    f"`other` has {mine.name} of shape {list(value.shape)}, this model "
+                    f"needs {list(mine.shape)}: give a model of the same size."
+                )
+            mine.assign(value)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {
+            "size": dataclasses.asdict(self.size),
+            "variant": self.variant,
+            "lmbdas": list(self.lmbdas),
+            "distortion": self.distortion,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Hyperprior":
+        """Rebuilds the model from `get_config`."""
+        fields = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config["size"].items()
+        }
+        return cls(**{**config, "size": HyperpriorSize(**fields)})
+
+
+def load_run(folder: str) -> Hyperprior:
+    """Loads the trained model of a run of recipes/train_hyperprior.py.
+
+    Args:
+        folder: with run.json and model.weights.h5.
+    Raises: SemCompError if they are not there.
+    """
+    path = f"{folder}/run.json"
+    if not tf.io.gfile.exists(path):
+        raise SemCompError(f"{path} is not there: let recipes/train_hyperprior.py end.")
+    with tf.io.gfile.GFile(path) as file:
+        model = Hyperprior.from_config(json.load(file)["network"])
+    model.create_weights()
+    model.load_weights(f"{folder}/model.weights.h5")
+    return model
+
+
+def _resolve_size(size: str | HyperpriorSize) -> HyperpriorSize:
+    if isinstance(size, str) and size not in SIZES:
+        raise ValueError(f"`size` must be one of {sorted(SIZES)}; got '{size}'.")
+    return SIZES[size] if isinstance(size, str) else size
+
+
+def _quantiser_steps(lmbdas: Sequence[float], distortion: str) -> np.ndarray:
+    """Step of the uniform quantiser that is best at each lmbda, in 8-bit steps.
+
+    Minimises lmbda D + R for D = step^2 / 12 and dR/dD = -1 / (2 ln 2 D), both per
+    pixel: an orthonormal luma coefficient counts in all three channels of the mean.
+    """
+    lmbdas = np.asarray(lmbdas)
+    if distortion == "ms_ssim":
+        # The zoo's pairs of lmbdas meet at about the same rates.
+        lmbdas = np.exp(
+            np.interp(np.log(lmbdas), np.log(MS_SSIM_LMBDAS), np.log(LMBDAS))
+        )
+    return np.sqrt(12 / (2 * math.log(2) * lmbdas))
+
+
+def _round(x: tf.Tensor) -> tf.Tensor:
+    """Rounds; gradients pass as if it had not."""
+    return x + tf.stop_gradient(tf.round(x) - x)
+
+
+def _noise(x: tf.Tensor) -> tf.Tensor:
+    return tf.random.uniform(tf.shape(x), -0.5, 0.5)

@@ -1,0 +1,250 @@
+"""The transforms of `hyperprior`: the published convolutions, and ours around a DCT."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfsemcomp.layers import block_dct
+from tfsemcomp.layers.gdn import Gdn
+
+layers = tf.keras.layers
+
+
+def _down(filters: int, dtype: str | None = None) -> layers.Layer:
+    return layers.Conv2D(filters, 5, 2, "same", dtype=dtype)
+
+
+def _up(filters: int, dtype: str | None = None) -> layers.Layer:
+    return layers.Conv2DTranspose(filters, 5, 2, "same", dtype=dtype)
+
+
+class GdnAnalysis(layers.Layer):
+    """g_a of Balle et al.: x [B,H,W,3] -> y [B,H/16,W/16,M].
+
+    x/255 --(5x5 s2--> N --GDN-->) three times, 5x5 s2--> M
+
+    Args:
+        width: N.
+        channels: M.
+    Call args:
+        x: float [B,H,W,3] in [0, 255], H and W multiples of 16.
+        condition: not used; see `DctAnalysis`.
+    """
+
+    def __init__(self, width: int, channels: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width, self.channels = width, channels
+        steps = []
+        for _ in range(3):
+            steps += [_down(width), Gdn()]
+        self.steps = [*steps, _down(channels)]
+
+    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """Analyses pictures."""
+        x = x / 255
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {"width": self.width, "channels": self.channels}
+        return {**super().get_config(), **config}
+
+
+class GdnSynthesis(layers.Layer):
+    """g_s of Balle et al., the mirror of `GdnAnalysis`: y_hat -> x_hat, not clipped.
+
+    Args:
+        width: N.
+    Call args:
+        y_hat: float [B,h,w,M].
+        condition: not used.
+    Returns: float [B,16h,16w,3], about [0, 255].
+    """
+
+    def __init__(self, width: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        steps = []
+        for _ in range(3):
+            steps += [_up(width), Gdn(inverse=True)]
+        self.steps = [*steps, _up(3)]
+
+    def call(self, y_hat: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """Synthesises pictures."""
+        for step in self.steps:
+            y_hat = step(y_hat)
+        return y_hat * 255
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "width": self.width}
+
+
+class ResidualBranch(layers.Layer):
+    """What a fixed transform misses: a small residual network that starts at zero.
+
+    c [B,h,w,C] --3x3--> W --blocks--> --3x3, zero--> + --> r [B,h,w,C]
+    c --1x1, zero-------------------------------------^
+    block: x + 3x3(f(3x3(f(x)) * (1 + scale) + shift)), f = leaky ReLU
+
+    Scale and shift are linear in the condition, so that one network serves all rates.
+
+    Args:
+        width: W.
+        blocks: how many.
+        channels: C.
+    Call args:
+        c: float [B,h,w,C].
+        condition: float [B,D].
+    Returns: float [B,h,w,C].
+    """
+
+    def __init__(self, width: int, blocks: int, channels: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width, self.blocks, self.channels = width, blocks, channels
+        self.enter = layers.Conv2D(width, 3, padding="same")
+        self.first = [layers.Conv2D(width, 3, padding="same") for _ in range(blocks)]
+        self.second = [layers.Conv2D(width, 3, padding="same") for _ in range(blocks)]
+        self.modulate = [
+            layers.Dense(2 * width, kernel_initializer="zeros") for _ in range(blocks)
+        ]
+        self.leave = layers.Conv2D(
+            channels, 3, padding="same", kernel_initializer="zeros"
+        )
+        self.mix = layers.Dense(channels, use_bias=False, kernel_initializer="zeros")
+
+    def call(self, c: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+        """Returns the correction of `c`."""
+        x = self.enter(c)
+        steps = zip(self.first, self.second, self.modulate, strict=True)
+        for first, second, modulate in steps:
+            scale, shift = tf.split(modulate(condition)[:, None, None], 2, axis=-1)
+            inner = first(tf.nn.leaky_relu(x)) * (1 + scale) + shift
+            x += second(tf.nn.leaky_relu(inner))
+        return self.leave(tf.nn.leaky_relu(x)) + self.mix(c)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {
+            "width": self.width,
+            "blocks": self.blocks,
+            "channels": self.channels,
+        }
+        return {**super().get_config(), **config}
+
+
+class DctAnalysis(layers.Layer):
+    """g_a around a block DCT: y = c + R(c), R zero at the start.
+
+    x [B,H,W,3] --BlockDct--> c [B,H/8,W/8,192] --ResidualBranch--> + --> y
+
+    Args:
+        width: of the branch.
+        blocks: of the branch.
+    Call args:
+        x: float [B,H,W,3] in [0, 255], H and W multiples of 8.
+        condition: float [B,D], which rate is wanted.
+    Returns: float [B,H/8,W/8,192], of the order of 1.
+    """
+
+    def __init__(self, width: int, blocks: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width, self.blocks = width, blocks
+        self.transform = block_dct.BlockDct()
+        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
+
+    def call(self, x: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+        """Analyses pictures."""
+        c = self.transform(x)
+        return c + self.branch(c, condition)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {"width": self.width, "blocks": self.blocks}
+        return {**super().get_config(), **config}
+
+
+class DctSynthesis(layers.Layer):
+    """g_s around an inverse block DCT: x_hat = IDCT(y_hat + R(y_hat)).
+
+    Neighbouring blocks meet in R's 3x3 kernels: it takes off blocking and ringing.
+
+    Args:
+        width: of the branch.
+        blocks: of the branch.
+    Call args:
+        y_hat: float [B,h,w,192], of the order of 1.
+        condition: float [B,D], which rate it was made for.
+    Returns: float [B,8h,8w,3], about [0, 255].
+    """
+
+    def __init__(self, width: int, blocks: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.width, self.blocks = width, blocks
+        self.transform = block_dct.BlockDct(inverse=True)
+        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
+
+    def call(self, y_hat: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+        """Synthesises pictures."""
+        return self.transform(y_hat + self.branch(y_hat, condition))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {"width": self.width, "blocks": self.blocks}
+        return {**super().get_config(), **config}
+
+
+def hyper_analysis(kind: str, hyper_channels: int, width: int) -> tf.keras.Sequential:
+    """h_a: y (its magnitude for `scale`) [B,h,w,M] -> z [B,h/4,w/4,N].
+
+    Args:
+        kind: "scale" (ReLU), "mean_scale" (leaky ReLU) or "light", which mixes the
+            channels by a 1x1 convolution only, for latents of stride 8.
+        hyper_channels: N.
+        width: channels of the first layer.
+    """
+    kernel = 1 if kind == "light" else 3
+    activation = tf.nn.relu if kind == "scale" else tf.nn.leaky_relu
+    return tf.keras.Sequential(
+        [
+            layers.Conv2D(width, kernel, padding="same"),
+            layers.Activation(activation),
+            _down(hyper_channels),
+            layers.Activation(activation),
+            _down(hyper_channels),
+        ],
+        name="h_a",
+    )
+
+
+def hyper_synthesis(
+    kind: str, widths: Sequence[int], outputs: int, dtype: str | None = None
+) -> tf.keras.Sequential:
+    """h_s: z_hat [B,h,w,N] -> parameters of y [B,4h,4w,outputs].
+
+    Args:
+        kind: as of `hyper_analysis`.
+        widths: channels of the two layers that double the resolution.
+        outputs: M for scales alone, 2M for means and scales.
+        dtype: "float64" for the copy that decoders run.
+    """
+    kernel = 1 if kind == "light" else 3
+    activation = tf.nn.relu if kind == "scale" else tf.nn.leaky_relu
+    return tf.keras.Sequential(
+        [
+            _up(widths[0], dtype),
+            layers.Activation(activation, dtype=dtype),
+            _up(widths[1], dtype),
+            layers.Activation(activation, dtype=dtype),
+            layers.Conv2D(
+                outputs,
+                kernel,
+                padding="same",
+                kernel_initializer="zeros" if kind == "light" else "glorot_uniform",
+                dtype=dtype,
+            ),
+        ],
+        name="h_s",
+    )

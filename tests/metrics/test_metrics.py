@@ -32,7 +32,7 @@ class EveryMetricTest(SemCompTestCase):
     @parameterized.parameters(*metrics.METRICS)
     def test_more_damage_scores_worse(self, name):
         self.assertTrue(metrics.METRICS[name].higher_is_better)
-        values = [_call(name, SMALL, pictures.noisy(SMALL, s)) for s in (2, 6, 18)]
+        values = [_call(name, SMALL, pictures.noisy(SMALL, s)) for s in (4, 20, 60)]
         self.assertGreater(values[0], values[1])
         self.assertGreater(values[1], values[2])
 

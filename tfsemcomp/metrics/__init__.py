@@ -1,5 +1,18 @@
-"""Picture quality metrics: NumPy functions on uint8 [H,W,3], defined in METRICS.md."""
+"""Picture quality metrics: NumPy functions on uint8 [H,W,3], defined in METRICS.md.
 
+Beside those that compare two pictures: `backbones` (networks whose features count),
+`distribution` (FID, KID), `recognition` (top-k, mean IoU), `captions` (BLEU-4) and
+`saliency` (AUC, NSS, CC).
+"""
+
+from tfsemcomp.metrics.captions import bleu4, caption_bleu4
+from tfsemcomp.metrics.distribution import fid, kid, patches
+from tfsemcomp.metrics.edges import (
+    canny,
+    edge_f1,
+    edge_map_f1,
+    weighted_edge_f1,
+)
 from tfsemcomp.metrics.features import (
     feature_dists,
     feature_lpips,
@@ -13,6 +26,7 @@ from tfsemcomp.metrics.fidelity import (
     roi_mask,
     roi_psnr,
     weighted_psnr,
+    weighted_psnr_y,
 )
 from tfsemcomp.metrics.hvs import (
     psnr_hvs,
@@ -20,6 +34,7 @@ from tfsemcomp.metrics.hvs import (
     weighted_psnr_hvs,
     weighted_psnr_hvsm,
 )
+from tfsemcomp.metrics.recognition import confusion, miou, top_k
 from tfsemcomp.metrics.registry import (
     FAMILIES,
     METRICS,
@@ -31,25 +46,40 @@ from tfsemcomp.metrics.registry import (
 )
 from tfsemcomp.metrics.structural import (
     ms_ssim,
+    ms_ssim_db,
     ms_ssim_y,
     ssim,
     ssim_y,
+    weighted_ms_ssim,
+    weighted_ms_ssim_y,
     weighted_ssim,
+    weighted_ssim_y,
 )
-from tfsemcomp.metrics.vif import vifp
+from tfsemcomp.metrics.vif import vifp, weighted_vifp
 
 __all__ = [
     "FAMILIES",
     "METRICS",
     "Metric",
     "background_psnr",
+    "bleu4",
+    "canny",
+    "caption_bleu4",
     "columns",
+    "confusion",
+    "edge_f1",
+    "edge_map_f1",
     "feature_dists",
     "feature_lpips",
+    "fid",
     "get",
+    "kid",
     "measure",
+    "miou",
     "ms_ssim",
+    "ms_ssim_db",
     "ms_ssim_y",
+    "patches",
     "psnr",
     "psnr_hvs",
     "psnr_hvsm",
@@ -60,10 +90,17 @@ __all__ = [
     "select",
     "ssim",
     "ssim_y",
+    "top_k",
     "vifp",
+    "weighted_edge_f1",
     "weighted_feature_lpips",
+    "weighted_ms_ssim",
+    "weighted_ms_ssim_y",
     "weighted_psnr",
     "weighted_psnr_hvs",
     "weighted_psnr_hvsm",
+    "weighted_psnr_y",
     "weighted_ssim",
+    "weighted_ssim_y",
+    "weighted_vifp",
 ]

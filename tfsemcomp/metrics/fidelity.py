@@ -13,6 +13,10 @@ def _squared_error(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
     return np.einsum("hwc,hwc->hw", difference, difference) / 3.0
 
 
+def _luma_squared_error(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return np.square(inputs.luma(reference) - inputs.luma(image))
+
+
 def psnr(reference: np.ndarray, image: np.ndarray) -> float:
     """PSNR over all RGB samples.
 
@@ -38,8 +42,7 @@ def psnr_y(reference: np.ndarray, image: np.ndarray) -> float:
     Args, returns and errors as `psnr`.
     """
     inputs.check_pair(reference, image)
-    difference = inputs.luma(reference) - inputs.luma(image)
-    return inputs.decibels(float(np.square(difference).mean()))
+    return inputs.decibels(float(_luma_squared_error(reference, image).mean()))
 
 
 def weighted_psnr(
@@ -64,6 +67,16 @@ def weighted_psnr(
     inputs.check_pair(reference, image)
     weights = inputs.check_weights(weights, reference.shape[:2], "weights")
     error = _squared_error(reference, image)
+    return inputs.decibels(inputs.weighted_mean(error, weights))
+
+
+def weighted_psnr_y(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> float:
+    """`psnr_y`, weighted as `weighted_psnr`."""
+    inputs.check_pair(reference, image)
+    weights = inputs.check_weights(weights, reference.shape[:2], "weights")
+    error = _luma_squared_error(reference, image)
     return inputs.decibels(inputs.weighted_mean(error, weights))
 
 

@@ -7,6 +7,17 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 PEAK = 255.0
 
 
+def gaussian_taps(length: int, sigma: float) -> np.ndarray:
+    """A sampled Gaussian with `length` (odd) taps that sum to 1, float64."""
+    offsets = np.arange(length) - length // 2
+    taps = np.exp(-(offsets**2) / (2.0 * sigma**2))
+    return taps / taps.sum()
+
+
+# SSIM's window: 11 taps, sigma 1.5.
+SSIM_WINDOW = gaussian_taps(11, 1.5)
+
+
 def check_pair(reference: np.ndarray, image: np.ndarray) -> None:
     """Refuses anything but two pictures of one size.
 
@@ -153,13 +164,6 @@ def filter_valid(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:
         pair *= taps[k]
         out += pair
     return out
-
-
-def gaussian_taps(length: int, sigma: float) -> np.ndarray:
-    """A sampled Gaussian with `length` (odd) taps that sum to 1, float64."""
-    offsets = np.arange(length) - length // 2
-    taps = np.exp(-(offsets**2) / (2.0 * sigma**2))
-    return taps / taps.sum()
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.metrics import backbones, features, fidelity, hvs, structural, vif
+from tfsemcomp.metrics import (
+    backbones,
+    edges,
+    features,
+    fidelity,
+    hvs,
+    structural,
+    vif,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +46,10 @@ class Metric:
     label: str
 
 
+def _mapped(name: str, function: Callable[..., float], unit: str, label: str) -> Metric:
+    return Metric(name, function, unit, True, True, label)
+
+
 def _table(*metrics: Metric) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
@@ -49,38 +61,26 @@ METRICS: dict[str, Metric] = _table(
     Metric("ssim_y", structural.ssim_y, "", True, False, "SSIM-Y"),
     Metric("ms_ssim", structural.ms_ssim, "", True, False, "MS-SSIM"),
     Metric("ms_ssim_y", structural.ms_ssim_y, "", True, False, "MS-SSIM-Y"),
+    Metric("ms_ssim_db", structural.ms_ssim_db, "dB", True, False, "MS-SSIM-dB"),
     Metric("vifp", vif.vifp, "", True, False, "VIFp"),
     Metric("psnr_hvs", hvs.psnr_hvs, "dB", True, False, "PSNR-HVS"),
     Metric("psnr_hvsm", hvs.psnr_hvsm, "dB", True, False, "PSNR-HVS-M"),
-    Metric("roi_psnr", fidelity.roi_psnr, "dB", True, True, "ROI PSNR"),
-    Metric(
-        "background_psnr",
-        fidelity.background_psnr,
-        "dB",
-        True,
-        True,
-        "Background PSNR",
+    Metric("edge_f1", edges.edge_f1, "", True, False, "Edge F1"),
+    _mapped("roi_psnr", fidelity.roi_psnr, "dB", "ROI PSNR"),
+    _mapped("background_psnr", fidelity.background_psnr, "dB", "Background PSNR"),
+    _mapped("psnr_s", fidelity.psnr_s, "dB", "PSNR-S"),
+    _mapped("weighted_psnr_y", fidelity.weighted_psnr_y, "dB", "Weighted PSNR-Y"),
+    _mapped("weighted_ssim", structural.weighted_ssim, "", "Weighted SSIM"),
+    _mapped("weighted_ssim_y", structural.weighted_ssim_y, "", "Weighted SSIM-Y"),
+    _mapped("weighted_ms_ssim", structural.weighted_ms_ssim, "", "Weighted MS-SSIM"),
+    _mapped(
+        "weighted_ms_ssim_y", structural.weighted_ms_ssim_y, "", "Weighted MS-SSIM-Y"
     ),
-    Metric("psnr_s", fidelity.psnr_s, "dB", True, True, "PSNR-S"),
-    Metric("weighted_ssim", structural.weighted_ssim, "", True, True, "Weighted SSIM"),
-    Metric(
-        "weighted_psnr_hvs",
-        hvs.weighted_psnr_hvs,
-        "dB",
-        True,
-        True,
-        "Weighted PSNR-HVS",
-    ),
-    Metric(
-        "weighted_psnr_hvsm",
-        hvs.weighted_psnr_hvsm,
-        "dB",
-        True,
-        True,
-        "Weighted PSNR-HVS-M",
-    ),
+    _mapped("weighted_vifp", vif.weighted_vifp, "", "Weighted VIFp"),
+    _mapped("weighted_psnr_hvs", hvs.weighted_psnr_hvs, "dB", "Weighted PSNR-HVS"),
+    _mapped("weighted_psnr_hvsm", hvs.weighted_psnr_hvsm, "dB", "Weighted PSNR-HVS-M"),
+    _mapped("weighted_edge_f1", edges.weighted_edge_f1, "", "Weighted edge F1"),
 )
-
 
 # By the part of a name before "@"; `_resolve` completes them.
 FAMILIES: dict[str, Metric] = _table(

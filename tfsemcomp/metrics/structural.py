@@ -1,4 +1,4 @@
-"""Structural similarity: SSIM and MS-SSIM, on RGB and on luma, and weighted SSIM.
+"""Structural similarity: SSIM and MS-SSIM, on RGB and on luma, plain and weighted.
 
 Window: 11-tap Gaussian of sigma 1.5 where it fits whole (no padding), constants
 C1 = (0.01 x 255)^2 and C2 = (0.03 x 255)^2, population variances, double precision.
@@ -9,55 +9,47 @@ visibility to structural similarity", IEEE TIP 2004; Wang, Simoncelli, Bovik,
 "Multiscale structural similarity for image quality assessment", Asilomar 2003.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfsemcomp.metrics import inputs
 
-_WINDOW = inputs.gaussian_taps(11, 1.5)
-_REACH = len(_WINDOW) // 2
+_SIDE = inputs.SSIM_WINDOW.size
+_REACH = _SIDE // 2
 _C1 = (0.01 * inputs.PEAK) ** 2
 _C2 = (0.03 * inputs.PEAK) ** 2
 # Exponents of the five scales, finest first, from the paper.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # The shortest side whose fifth scale, four halvings on, still holds one window.
-_SHORTEST_SIDE = 16 * (len(_WINDOW) - 1) + 1
+_SHORTEST_SIDE = 16 * (_SIDE - 1) + 1
+
+_Planes = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
-def _channels(
-    reference: np.ndarray, image: np.ndarray, shortest: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _channels(reference: np.ndarray, image: np.ndarray, shortest: int) -> _Planes:
     """The colour planes of both pictures as float64, extended to `shortest`."""
-    for channel in range(reference.shape[2]):
-        yield tuple(
-            inputs.extend(pixels[..., channel], shortest, shortest).astype(np.float64)
-            for pixels in (reference, image)
-        )
-
-
-def _luma_planes(
-    reference: np.ndarray, image: np.ndarray, shortest: int
-) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(
-        inputs.extend(inputs.luma(pixels), shortest, shortest)
+    x, y = (
+        np.ascontiguousarray(np.moveaxis(pixels, 2, 0), np.float64)
         for pixels in (reference, image)
     )
+    return [
+        tuple(inputs.extend(plane, shortest, shortest) for plane in pair)
+        for pair in zip(x, y, strict=True)
+    ]
+
+
+def _lumas(reference: np.ndarray, image: np.ndarray, shortest: int) -> _Planes:
+    pair = (inputs.luma(pixels) for pixels in (reference, image))
+    return [tuple(inputs.extend(plane, shortest, shortest) for plane in pair)]
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The maps of SSIM and of its contrast-structure factor.
+    """The maps of SSIM and of its contrast-structure factor."""
+    from tfsemcomp.metrics import kernels
 
-    Only the sum of both variances is needed, so four planes are filtered, not five.
-    """
-    mean_x = inputs.filter_valid(x, _WINDOW)
-    mean_y = inputs.filter_valid(y, _WINDOW)
-    product = mean_x * mean_y
-    squares = mean_x * mean_x + mean_y * mean_y
-    variances = inputs.filter_valid(x * x + y * y, _WINDOW) - squares
-    covariance = inputs.filter_valid(x * y, _WINDOW) - product
-    structure = (2.0 * covariance + _C2) / (variances + _C2)
-    return (2.0 * product + _C1) / (squares + _C1) * structure, structure
+    return kernels.similarity(x, y, _C1, _C2)
 
 
 def _halve(plane: np.ndarray) -> np.ndarray:
@@ -68,17 +60,41 @@ def _halve(plane: np.ndarray) -> np.ndarray:
     return 0.25 * (rows[:, 0::2] + rows[:, 1::2])
 
 
-def _multiscale(x: np.ndarray, y: np.ndarray) -> float:
+def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """Mean over windows, each weighted by the pixel in its centre."""
+    if weights is None:
+        return float(values.mean())
+    centres = weights[_REACH:-_REACH, _REACH:-_REACH]
+    return inputs.weighted_mean(values, centres)
+
+
+def _single_scale(planes: _Planes, weights: np.ndarray | None = None) -> float:
+    return float(np.mean([_mean(_similarity(x, y)[0], weights) for x, y in planes]))
+
+
+def _multiscale(planes: _Planes, weights: np.ndarray | None = None) -> float:
+    return float(np.mean([_multiscale_plane(x, y, weights) for x, y in planes]))
+
+
+def _multiscale_plane(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+) -> float:
     value = 1.0
-    for scale, weight in enumerate(SCALE_WEIGHTS):
-        last = scale == len(SCALE_WEIGHTS) - 1
-        similarity, structure = _similarity(x, y)
-        mean = float((similarity if last else structure).mean())
-        # A negative mean has no real power; it counts as no similarity at all.
-        value *= max(mean, 0.0) ** weight
-        if not last:
+    for scale, exponent in enumerate(SCALE_WEIGHTS):
+        if scale > 0:
             x, y = _halve(x), _halve(y)
+            weights = None if weights is None else _halve(weights)
+        similarity, structure = _similarity(x, y)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        mean = _mean(similarity if last else structure, weights)
+        # A negative mean has no real power; it counts as no similarity at all.
+        value *= max(mean, 0.0) ** exponent
     return value
+
+
+def _weights(weights: np.ndarray, shape: tuple[int, ...], shortest: int) -> np.ndarray:
+    weights = inputs.check_weights(weights, shape[:2], "weights")
+    return inputs.extend(weights, shortest, shortest)
 
 
 def ssim(reference: np.ndarray, image: np.ndarray) -> float:
@@ -97,15 +113,13 @@ def ssim(reference: np.ndarray, image: np.ndarray) -> float:
         ValueError: inputs of another type or of two sizes.
     """
     inputs.check_pair(reference, image)
-    planes = _channels(reference, image, len(_WINDOW))
-    return float(np.mean([_similarity(x, y)[0].mean() for x, y in planes]))
+    return _single_scale(_channels(reference, image, _SIDE))
 
 
 def ssim_y(reference: np.ndarray, image: np.ndarray) -> float:
     """SSIM on luma (full-range BT.601, not rounded); otherwise as `ssim`."""
     inputs.check_pair(reference, image)
-    x, y = _luma_planes(reference, image, len(_WINDOW))
-    return float(_similarity(x, y)[0].mean())
+    return _single_scale(_lumas(reference, image, _SIDE))
 
 
 def weighted_ssim(
@@ -125,12 +139,17 @@ def weighted_ssim(
         ValueError: inputs of another type, size or range.
     """
     inputs.check_pair(reference, image)
-    weights = inputs.check_weights(weights, reference.shape[:2], "weights")
-    weights = inputs.extend(weights, len(_WINDOW), len(_WINDOW))
-    centres = weights[_REACH:-_REACH, _REACH:-_REACH]
-    planes = _channels(reference, image, len(_WINDOW))
-    values = [inputs.weighted_mean(_similarity(x, y)[0], centres) for x, y in planes]
-    return float(np.mean(values))
+    weights = _weights(weights, reference.shape, _SIDE)
+    return _single_scale(_channels(reference, image, _SIDE), weights)
+
+
+def weighted_ssim_y(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> float:
+    """SSIM on luma, weighted as `weighted_ssim`."""
+    inputs.check_pair(reference, image)
+    weights = _weights(weights, reference.shape, _SIDE)
+    return _single_scale(_lumas(reference, image, _SIDE), weights)
 
 
 def ms_ssim(reference: np.ndarray, image: np.ndarray) -> float:
@@ -155,11 +174,65 @@ def ms_ssim(reference: np.ndarray, image: np.ndarray) -> float:
         ValueError: inputs of another type or of two sizes.
     """
     inputs.check_pair(reference, image)
-    planes = _channels(reference, image, _SHORTEST_SIDE)
-    return float(np.mean([_multiscale(x, y) for x, y in planes]))
+    return _multiscale(_channels(reference, image, _SHORTEST_SIDE))
 
 
 def ms_ssim_y(reference: np.ndarray, image: np.ndarray) -> float:
     """MS-SSIM on luma (full-range BT.601, not rounded); otherwise as `ms_ssim`."""
     inputs.check_pair(reference, image)
-    return _multiscale(*_luma_planes(reference, image, _SHORTEST_SIDE))
+    return _multiscale(_lumas(reference, image, _SHORTEST_SIDE))
+
+
+def to_decibels(similarity: float) -> float:
+    """-10 log10(1 - similarity) in dB, which spreads values near 1; inf for 1."""
+    if similarity >= 1.0:
+        return math.inf
+    return -10.0 * math.log10(1.0 - similarity)
+
+
+def ms_ssim_db(reference: np.ndarray, image: np.ndarray) -> float:
+    """`ms_ssim` in decibels, as papers on learned compression plot it.
+
+    Args:
+        reference: uint8 [H,W,3].
+        image: uint8 [H,W,3], same size.
+
+    Returns:
+        dB, >= 0: -10 log10(1 - MS-SSIM); inf for equal pictures.
+
+    Raises:
+        ValueError: inputs of another type or of two sizes.
+    """
+    return to_decibels(ms_ssim(reference, image))
+
+
+def weighted_ms_ssim(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> float:
+    """MS-SSIM on RGB, each window weighted by the pixel in its centre.
+
+    At every scale; the map is halved with the pictures.
+
+    Args:
+        reference: uint8 [H,W,3].
+        image: uint8 [H,W,3], same size.
+        weights: float [H,W] in [0, 1]; all 0 counts as all equal.
+
+    Returns:
+        Unitless, in [0, 1]; 1 for equal pictures.
+
+    Raises:
+        ValueError: inputs of another type, size or range.
+    """
+    inputs.check_pair(reference, image)
+    weights = _weights(weights, reference.shape, _SHORTEST_SIDE)
+    return _multiscale(_channels(reference, image, _SHORTEST_SIDE), weights)
+
+
+def weighted_ms_ssim_y(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> float:
+    """MS-SSIM on luma, weighted as `weighted_ms_ssim`."""
+    inputs.check_pair(reference, image)
+    weights = _weights(weights, reference.shape, _SHORTEST_SIDE)
+    return _multiscale(_lumas(reference, image, _SHORTEST_SIDE), weights)

@@ -19,8 +19,8 @@ _SHORTEST_SIDE = 41
 
 def _information(
     x: np.ndarray, y: np.ndarray, window: np.ndarray
-) -> tuple[float, float]:
-    """What the image tells of the reference, and the reference of itself (nats)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of what the image tells of the reference, and the reference of itself."""
     mean_x = inputs.filter_valid(x, window)
     mean_y = inputs.filter_valid(y, window)
     variance_x = inputs.filter_valid(x * x, window) - mean_x * mean_x
@@ -33,8 +33,35 @@ def _information(
     told = (variance_x > 0.0) & (variance_y >= _TINY) & (covariance > 0.0)
     gain = np.where(told, covariance / (variance_x + _TINY), 0.0)
     residual = np.maximum(variance_y - gain * covariance, _TINY)
-    kept = np.log1p(gain * gain * variance_x / (residual + _NOISE)).sum()
-    return float(kept), float(np.log1p(variance_x / _NOISE).sum())
+    kept = np.log1p(gain * gain * variance_x / (residual + _NOISE))
+    return kept, np.log1p(variance_x / _NOISE)
+
+
+def _ratio(reference: np.ndarray, image: np.ndarray, weights: np.ndarray) -> float:
+    """Information kept over information held, under weights of the same size."""
+    x, y, weights = (
+        inputs.extend(plane, _SHORTEST_SIDE, _SHORTEST_SIDE)
+        for plane in (inputs.luma(reference), inputs.luma(image), weights)
+    )
+    changed = ((x != y) & (weights > 0.0)).any()
+    # Variances do not change with an offset, and small numbers cancel with less error.
+    offset = x.mean()
+    x, y = x - offset, y - offset
+    kept, held = 0.0, 0.0
+    for scale, window in enumerate(_WINDOWS):
+        if scale > 0:
+            x, y, weights = (
+                inputs.filter_valid(plane, window)[::2, ::2]
+                for plane in (x, y, weights)
+            )
+        told, all_there = _information(x, y, window)
+        reach = len(window) // 2
+        centres = weights[reach:-reach, reach:-reach]
+        kept += float((told * centres).sum())
+        held += float((all_there * centres).sum())
+    if held == 0.0:
+        return float(not changed)
+    return kept / held
 
 
 def vifp(reference: np.ndarray, image: np.ndarray) -> float:
@@ -57,21 +84,31 @@ def vifp(reference: np.ndarray, image: np.ndarray) -> float:
         ValueError: inputs of another type or of two sizes.
     """
     inputs.check_pair(reference, image)
-    x, y = (
-        inputs.extend(inputs.luma(pixels), _SHORTEST_SIDE, _SHORTEST_SIDE)
-        for pixels in (reference, image)
-    )
-    # Variances do not change with an offset, and small numbers cancel with less error.
-    offset = x.mean()
-    x, y = x - offset, y - offset
-    kept, held = 0.0, 0.0
-    for scale, window in enumerate(_WINDOWS):
-        if scale > 0:
-            x = inputs.filter_valid(x, window)[::2, ::2]
-            y = inputs.filter_valid(y, window)[::2, ::2]
-        told, all_there = _information(x, y, window)
-        kept += told
-        held += all_there
-    if held == 0.0:
-        return float(np.array_equal(x, y))
-    return kept / held
+    return _ratio(reference, image, np.ones(reference.shape[:2]))
+
+
+def weighted_vifp(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> float:
+    """VIFp on luma, the information of each window weighted by the map at its centre.
+
+    Between scales the map is filtered and subsampled as the pictures are. A reference
+    that holds no information under the map, as a flat sky: 1 where the luma there is
+    unchanged, else 0.
+
+    Args:
+        reference: uint8 [H,W,3].
+        image: uint8 [H,W,3], same size.
+        weights: float [H,W] in [0, 1]; all 0 counts as all equal.
+
+    Returns:
+        Unitless, >= 0; 1 for equal pictures (to 1e-6).
+
+    Raises:
+        ValueError: inputs of another type, size or range.
+    """
+    inputs.check_pair(reference, image)
+    weights = inputs.check_weights(weights, reference.shape[:2], "weights")
+    if not weights.any():
+        weights = np.ones_like(weights)
+    return _ratio(reference, image, weights)

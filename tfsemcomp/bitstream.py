@@ -237,7 +237,7 @@ def write(header: Header, chunks: Iterable[Chunk]) -> bytes:
     link = head
     for chunk in chunks:
         tag = bytes([CHUNK_TYPES[chunk.type] << 4 | chunk.layer])
-        start = tag + _varint(len(chunk.payload))
+        start = tag + varint(len(chunk.payload))
         link = _chained_crc(link, start, chunk.payload)
         parts += [start, link, chunk.payload]
     return b"".join(parts)
@@ -334,7 +334,7 @@ def _check_bytes(data: bytes) -> bytes:
     return bytes(data)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Base 128, least significant group first, top bit set on all but the last byte."""
     groups = bytearray()
     while value >= 0x80:
@@ -344,7 +344,7 @@ def _varint(value: int) -> bytes:
     return bytes(groups)
 
 
-def _read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
+def read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
     """Returns the value and the offset after it; one value has one form only."""
     value = 0
     for index in range(_MAX_VARINT_BYTES):
@@ -369,8 +369,8 @@ def _header_bytes(header: Header) -> bytes:
             MAGIC,
             bytes([header.version, CODEC_NUMBERS[header.codec]]),
             header.fingerprint,
-            _varint(header.width),
-            _varint(header.height),
+            varint(header.width),
+            varint(header.height),
         ]
     )
 
@@ -402,8 +402,8 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
             f"the stream has codec number {number} ({codec}), which writes files of "
             "its own and never this container"
         )
-    width, offset = _read_varint(data, fixed, "width")
-    height, offset = _read_varint(data, offset, "height")
+    width, offset = read_varint(data, fixed, "width")
+    height, offset = read_varint(data, offset, "height")
     if not (1 <= width <= _MAX_VALUE and 1 <= height <= _MAX_VALUE):
         raise errors.BitstreamError(f"the stream declares a size of {width}x{height}")
     limits.check_size(width, height)
@@ -422,7 +422,7 @@ def _read_chunks(
         if count > MAX_CHUNKS:
             raise errors.LimitError(f"the stream has more than {MAX_CHUNKS} chunks")
         where = f"chunk {count}"
-        length, start = _read_varint(data, offset + 1, f"length of {where}")
+        length, start = read_varint(data, offset + 1, f"length of {where}")
         end = start + _CRC.size + length
         if end > len(data):
             raise _DamageError(

@@ -38,6 +38,7 @@ _CLASSICAL = "tfsemcomp.codecs.classical"
 # Where each codec of this package registers itself; imported when it is asked for.
 _MODULES: dict[str, str] = {
     "msroi_jpeg": "tfsemcomp.codecs.msroi_jpeg",
+    "hyperprior": "tfsemcomp.codecs.hyperprior",
     "jpeg": _CLASSICAL,
     "webp": _CLASSICAL,
     "jpeg2000": _CLASSICAL,
@@ -175,7 +176,8 @@ class Codec(abc.ABC):
             better picture, whatever the system behind counts.
         default_quality: used if neither quality nor target is given.
         quality_step: grid of the search for a target; 1 means that only whole
-            qualities exist.
+            qualities exist. Range, default and step may be a model's own: then objects
+            have values that differ from the class's.
         max_side: largest width and height that the format holds; None for no bound.
         source: the library or the model behind it.
         settings: the further keywords of `compress`.
@@ -219,9 +221,8 @@ class Codec(abc.ABC):
         if reason is not None:
             raise errors.UnavailableError(f"{cls.name} is not available: {reason}")
 
-    @classmethod
     def check_settings(
-        cls,
+        self,
         *,
         quality: float | None = None,
         target_bpp: float | None = None,
@@ -234,11 +235,11 @@ class Codec(abc.ABC):
         Raises: ValueError if one is unknown or out of range, or if more than one of
             quality and targets is given.
         """
-        known = {setting.name: setting for setting in cls.settings}
+        known = {setting.name: setting for setting in self.settings}
         for name in settings:
             if name not in known:
                 raise ValueError(
-                    f"`{name}` is no setting of {cls.name}; it has "
+                    f"`{name}` is no setting of {self.name}; it has "
                     f"{', '.join(known) or 'none'}"
                 )
         wishes = {
@@ -254,34 +255,32 @@ class Codec(abc.ABC):
             names = " and ".join(f"`{name}`" for name in given)
             raise ValueError(f"{names} exclude each other; give one of them")
         if quality is not None:
-            cls.check_quality(quality)
+            self.check_quality(quality)
         if target_bpp is not None and not _check_number("target_bpp", target_bpp) > 0:
             raise ValueError(f"`target_bpp` must be above 0, received {target_bpp!r}")
         if target_bytes is not None:
             Setting("target_bytes", int, "", low=1).check(target_bytes)
         return {name: known[name].check(settings.get(name)) for name in known}
 
-    @classmethod
-    def check_quality(cls, quality: float) -> None:
+    def check_quality(self, quality: float) -> None:
         """Raises ValueError unless `quality` is one of this codec."""
-        low, high = cls.quality_range
+        low, high = self.quality_range
         value = _check_number("quality", quality)
         if not low <= value <= high:
             raise ValueError(
-                f"`quality` of {cls.name} must be {_bounds(low, high)}, "
+                f"`quality` of {self.name} must be {_bounds(low, high)}, "
                 f"received {quality!r}"
             )
-        if cls.quality_step == 1 and value != int(value):
+        if self.quality_step == 1 and value != int(value):
             raise ValueError(
-                f"`quality` of {cls.name} must be a whole number, received {quality!r}"
+                f"`quality` of {self.name} must be a whole number, received {quality!r}"
             )
 
-    @classmethod
-    def qualities(cls) -> list[float]:
+    def qualities(self) -> list[float]:
         """All qualities that the search for a target may pick, rising."""
-        low, high = cls.quality_range
-        count = int(round((high - low) / cls.quality_step))
-        return [low + cls.quality_step * index for index in range(count + 1)]
+        low, high = self.quality_range
+        count = int(round((high - low) / self.quality_step))
+        return [low + self.quality_step * index for index in range(count + 1)]
 
     def compress(
         self,

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 
+from tfsemcomp.entropy import builders
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.layers import block_dct
 from tfsemcomp.losses import distortion, rate
@@ -27,9 +28,10 @@ DISTORTIONS = ("mse", "ms_ssim")
 LMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
 MS_SSIM_LMBDAS = (2.40, 4.58, 8.73, 16.64, 31.73, 60.50, 115.37, 220.00)
 
-SCALES = 64
-_LOG_LOW, _LOG_HIGH = math.log(0.11), math.log(256.0)
-_LOG_STEP = (_LOG_HIGH - _LOG_LOW) / (SCALES - 1)
+# The standard deviations that an index chooses from.
+SCALE_TABLE = builders.scale_table()
+_LOG_LOW = math.log(SCALE_TABLE[0])
+_LOG_STEP = math.log(SCALE_TABLE[1]) - _LOG_LOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +85,6 @@ SIZES = {
     "paper": HyperpriorSize("gdn", 128, 192),
     "paper-high": HyperpriorSize("gdn", 192, 320),
 }
-
-
-def scale_table() -> np.ndarray:
-    """The 64 standard deviations .11 ... 256 that an index chooses from: float64."""
-    return np.exp(_LOG_LOW + _LOG_STEP * np.arange(SCALES))
 
 
 class Hyperprior(tf.keras.Model):
@@ -174,9 +171,10 @@ class Hyperprior(tf.keras.Model):
         kind = "light" if size.transform == "dct" else self.variant
         width = size.hyper_widths[0] if kind == "light" else n
         self.h_a = transforms.hyper_analysis(kind, n, width)
-        self.h_s = self._make_hyper_synthesis()
+        self.h_s = self.make_hyper_synthesis()
 
-    def _make_hyper_synthesis(self, dtype: str | None = None) -> tf.keras.Sequential:
+    def make_hyper_synthesis(self, dtype: str | None = None) -> tf.keras.Sequential:
+        """A new h_s of this model's shape, in the policy's precision or in `dtype`."""
         size, n, m = self.size, self.size.hyper_channels, self.size.channels
         if size.transform == "dct":
             kind, widths = "light", size.hyper_widths[1:]
@@ -245,8 +243,8 @@ class Hyperprior(tf.keras.Model):
             z_hat: [B,h,w,N], rounded.
             quality: [B], of the same dtype.
             h_s: a copy of h_s in another precision; None for the trained one.
-        Returns: mu and index, [B,4h,4w,M]; an index of i stands for the scale
-            exp(log .11 + i (log 256 - log .11) / 63).
+        Returns: mu and index, [B,4h,4w,M]; the index counts `SCALE_TABLE`, on a
+            logarithmic scale.
         """
         dtype = z_hat.dtype
         found = (h_s or self.h_s)(z_hat)
@@ -289,7 +287,7 @@ class Hyperprior(tf.keras.Model):
         offset = y - mu
         symbols = _round(offset)
         coded = offset + _noise(offset) if training else symbols
-        index = tf.clip_by_value(index, 0, SCALES - 1)
+        index = tf.clip_by_value(index, 0, len(SCALE_TABLE) - 1)
         scale = tf.exp(_LOG_LOW + _LOG_STEP * index)
         bits = rate.gaussian_bits(coded, scale)
         return {

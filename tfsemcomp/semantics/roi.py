@@ -4,12 +4,10 @@ Sources of a map (see `resolve_map`): the MSROI network's two methods, network-f
 maps, a user's mask or array, and weighted mixtures of all of these.
 """
 
-import functools
 import io
 import os
 import pathlib
 import re
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +16,7 @@ from PIL import Image
 
 from tfsemcomp import images
 from tfsemcomp.errors import BitstreamError, SemCompError
-from tfsemcomp.serving import manifest
+from tfsemcomp.serving import manifest, runner
 from tfsemcomp.serving.runner import LocalRunner, Runner
 
 NETWORK_METHODS = ("cam_topk", "class_features")
@@ -269,26 +267,16 @@ def blur(plane: np.ndarray, sigma: float) -> np.ndarray:
 def _network_map(
     pixels: np.ndarray, model: str | os.PathLike | Runner | None, method: str
 ) -> np.ndarray:
-    runner = model if hasattr(model, "call") else _runner(model)
+    network = model if hasattr(model, "call") else _runner(model)
     batch = _scaled(pixels, SHORT_SIDE).astype(np.float32)[None]
-    result = runner.call("analyze", image=batch)[method][0]
+    result = network.call("analyze", image=batch)[method][0]
     return _to_size(result, pixels)
 
 
-_LOADING = threading.Lock()
-
-
 def _runner(model: str | os.PathLike | None) -> LocalRunner:
-    # The cache alone would let threads that come at once load the model twice.
-    with _LOADING:
-        return _cached_runner(model)
-
-
-@functools.lru_cache(maxsize=4)
-def _cached_runner(model: str | os.PathLike | None) -> LocalRunner:
     if model is None:
-        return LocalRunner(manifest.default_model("msroi_jpeg"))
-    return LocalRunner(manifest.find(model))
+        return runner.shared(manifest.default_model("msroi_jpeg"))
+    return runner.shared(manifest.find(model))
 
 
 _NETWORK_FREE: dict[str, Callable[[np.ndarray], np.ndarray]] = {

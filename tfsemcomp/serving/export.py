@@ -20,6 +20,7 @@ def export(
     signatures: Mapping[str, Callable],
     folder: str | os.PathLike,
     version: int = 1,
+    extras: Mapping[str, Callable[[pathlib.Path], None]] | None = None,
 ) -> pathlib.Path:
     """Saves signatures as `folder`/`version`, whole or not at all.
 
@@ -27,10 +28,12 @@ def export(
     time, since no Keras objects have to be rebuilt, and nothing in it can be trained.
 
     Args:
-        signatures: name -> tf.function of one tensor, with an input signature, that
+        signatures: name -> tf.function with an input signature of named tensors, that
             returns a dict of tensors.
         folder: of the model; made when missing.
         version: number of the folder that TF Serving reads, >= 1.
+        extras: name -> function that writes a further file of the model, such as its
+            tables, at the path that it is given.
     Returns: the version folder.
     Raises:
         SemCompError: if the folder exists, or the graph holds ops that are not stock.
@@ -48,6 +51,8 @@ def export(
                 f"{target}: ops {', '.join(foreign)} are not in a stock TensorFlow; "
                 "move them out of the signatures."
             )
+        for name, write in (extras or {}).items():
+            write(temporary / name)
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -57,14 +62,13 @@ def export(
 def _freeze(function: Callable) -> Callable:
     """The same function without variables."""
     concrete = function.get_concrete_function()
-    (spec,) = function.input_signature
     names = sorted(concrete.structured_outputs)
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
 
-    def call(tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(names, frozen(tensor), strict=True))
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(names, frozen(*tensors), strict=True))
 
-    return tf.function(call, input_signature=[spec])
+    return tf.function(call, input_signature=function.input_signature)
 
 
 def op_names(folder: str | os.PathLike) -> set[str]:

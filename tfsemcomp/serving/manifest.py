@@ -39,14 +39,21 @@ class ModelInfo:
     version: int
     system: str
     path: pathlib.Path
-    card: dict
-    files: dict[str, str]
+    # Left out of comparisons, which makes models keys of a cache.
+    card: dict = dataclasses.field(compare=False)
+    files: dict[str, str] = dataclasses.field(compare=False)
     default: bool = False
 
     @property
     def fingerprint(self) -> bytes:
         """4 bytes that change with any file of the version folder."""
-        return fingerprint(self.path)
+        below = f"{self.version}/"
+        listed = {
+            name.removeprefix(below): digest
+            for name, digest in self.files.items()
+            if name.startswith(below)
+        }
+        return _fingerprint(listed) if listed else fingerprint(self.path)
 
 
 def models_folder() -> pathlib.Path:
@@ -109,6 +116,26 @@ def default_model(system: str) -> ModelInfo:
     raise SemCompError(f"no model is shipped for `{system}`; name one by its path.")
 
 
+def with_fingerprint(wanted: bytes, system: str) -> ModelInfo:
+    """The model of `system` that made a stream.
+
+    Args:
+        wanted: the 4 bytes of the stream's header.
+        system: the codec of the stream's header.
+    Raises:
+        ModelMismatchError: if no model of the manifest has that fingerprint.
+    """
+    models = [model for model in list_models() if model.system == system]
+    for model in models:
+        if model.fingerprint == wanted:
+            return model
+    names = ", ".join(model.name for model in models) or "none"
+    raise ModelMismatchError(
+        f"the stream was made with a model of fingerprint {wanted.hex()}, which is not "
+        f"here (models of {system} here: {names}); name its folder as `model`."
+    )
+
+
 def verify(model: ModelInfo) -> None:
     """Checks every listed file of a model against its SHA-256.
 
@@ -161,9 +188,14 @@ def add(folder: pathlib.Path, card: dict, default: bool) -> None:
 
 def fingerprint(path: pathlib.Path) -> bytes:
     """4 bytes that stand for all files below a version folder."""
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return _fingerprint({f.relative_to(path).as_posix(): sha256(f) for f in files})
+
+
+def _fingerprint(files: dict[str, str]) -> bytes:
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+    for name, checksum in sorted(files.items()):
+        digest.update(f"{name} {checksum}\n".encode())
     return digest.digest()[:4]
 
 

@@ -1,5 +1,6 @@
 """Runs the signatures of an exported model; codecs know nothing else of networks."""
 
+import functools
 import threading
 from typing import Protocol
 
@@ -14,6 +15,21 @@ class Runner(Protocol):
 
     def call(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs `signature` on named arrays and returns its named results."""
+
+
+_LOADING = threading.Lock()
+
+
+def shared(model: manifest.ModelInfo) -> "LocalRunner":
+    """The runner of a model that all of this process share, so that it loads once."""
+    # The cache alone would let threads that come at once make two.
+    with _LOADING:
+        return _cached(model)
+
+
+@functools.lru_cache(maxsize=8)
+def _cached(model: manifest.ModelInfo) -> "LocalRunner":
+    return LocalRunner(model)
 
 
 class LocalRunner:

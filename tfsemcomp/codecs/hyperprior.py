@@ -1,0 +1,455 @@
+"""`hyperprior`: learned transform coding whose streams decode on any machine.
+
+    x --pad, analyze--> y, z;  z --hyper_synthesis--> mu, scale index
+    round(y - mu), z --entropy--> one `signal` chunk
+    chunk --entropy--> z --hyper_synthesis--> index --entropy--> symbols
+    symbols + mu --synthesize, crop--> x_hat
+
+The scale index selects the table of every symbol, so it must come out alike for encoder
+and decoder: `hyper_synthesis` runs in float64, where no two orders of summation differ
+by anything that rounding to an index would show. A check of the decoded symbols turns
+what is left of that risk into an error. The mean mu moves pixels only.
+
+Payload of the chunk (docs/BITSTREAM.md is normative):
+
+    quality 1, of models of many rates | bytes of z varint | z | y | symbol check 2
+
+Source: arXiv 1802.01436 (scale), arXiv 1809.02736 (mean and scale).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tfsemcomp import bitstream, errors
+from tfsemcomp.codecs import base
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfsemcomp.entropy.tables import Tables
+    from tfsemcomp.serving.manifest import ModelInfo
+    from tfsemcomp.serving.runner import Runner
+
+TABLES_NAME = "tables.npz"
+# Qualities of a model of many rates are multiples of this, and so exact in float64.
+QUALITY_STEP = 0.125
+# A coder may leave out a few bytes at the end of each of its two streams.
+_SLACK_BYTES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the codec needs of a trained model.
+
+    Attributes:
+        fingerprint: of its files.
+        runner: runs its signatures.
+        tables: of `y` (one a scale, or of `factorized` one a channel) and of `z`.
+        stride: pixels to a position of y.
+        hyper_stride: positions of y to one of z; 0 without z.
+        channels: of y.
+        hyper_channels: of z.
+        rates: qualities that it has; 1 for a model of one rate.
+    """
+
+    fingerprint: bytes
+    runner: Runner
+    tables: dict[str, Tables]
+    stride: int
+    hyper_stride: int
+    channels: int
+    hyper_channels: int
+    rates: int
+
+    @property
+    def multiple(self) -> int:
+        """Sides of padded pictures are multiples of this."""
+        return self.stride * max(self.hyper_stride, 1)
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of y for a picture, after padding."""
+        rows, columns = -(-height // self.multiple), -(-width // self.multiple)
+        return (
+            rows * self.multiple // self.stride,
+            columns * self.multiple // self.stride,
+        )
+
+    def least_bytes(self, height: int, width: int) -> float:
+        """No stream of a picture of this size has fewer bytes, whatever it shows."""
+        rows, columns = self.latent_size(height, width)
+        if not self.hyper_stride:
+            bits = rows * columns * self.tables["y"].least_bits.sum()
+            return bits / 8 - _SLACK_BYTES
+        positions = rows * columns / self.hyper_stride**2
+        bits = positions * self.tables["z"].least_bits.sum()
+        bits += rows * columns * self.channels * self.tables["y"].least_bits.min()
+        return bits / 8 - _SLACK_BYTES
+
+
+@functools.lru_cache(maxsize=8)
+def _load(info: ModelInfo) -> Model:
+    """Makes the model of a folder."""
+    from tfsemcomp.entropy import tables
+    from tfsemcomp.serving import runner
+
+    try:
+        shape = info.card["latents"]
+        facts = {
+            "stride": int(shape["stride"]),
+            "hyper_stride": int(shape["hyper_stride"]),
+            "channels": int(shape["channels"]),
+            "hyper_channels": int(shape["hyper_channels"]),
+            "rates": int(shape["rates"]),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise errors.ModelMismatchError(
+            f"{info.path.parent}: its card.json does not describe the latents of a "
+            "hyperprior; export the model again"
+        ) from error
+    return Model(
+        fingerprint=info.fingerprint,
+        runner=runner.shared(info),
+        tables=tables.load(info.path / TABLES_NAME),
+        **facts,
+    )
+
+
+@base.register("hyperprior")
+class HyperpriorCodec(base.Codec):
+    """Codes pictures with a trained hyperprior model.
+
+    Attributes:
+        quality_range: 1 to the number of rates of the model, in steps of an eighth; a
+            model of one rate has quality 1 only.
+
+    Args:
+        model: name or path; None for the default, which has many rates.
+        server: not offered yet.
+    Raises:
+        ValueError: if `server` is given.
+        SemCompError: if there is no such model.
+    """
+
+    summary = "Learned transform coding with a scale hyperprior."
+    suffix = ".tfsc"
+    quality_range = (1, 8)
+    default_quality = 4
+    quality_step = QUALITY_STEP
+    source = "a trained model"
+    uses_model = True
+    settings = (
+        base.Setting(
+            "verify",
+            bool,
+            "Decode the coded symbols again before the file is given out.",
+            default=True,
+        ),
+    )
+
+    def __init__(self, *, model: str | None = None, server: str | None = None) -> None:
+        super().__init__(model=model, server=server)
+        if server is not None:
+            raise ValueError(
+                "`server` was given, but hyperprior runs its networks here; leave it "
+                "out"
+            )
+        if model is not None:
+            # Range and default are the model's own.
+            rates = _load(_find(model)).rates
+            self.quality_range = (1, rates)
+            self.default_quality = (rates + 1) // 2
+
+    def check_quality(self, quality: float) -> None:
+        """Raises ValueError unless `quality` is on the model's grid."""
+        super().check_quality(quality)
+        if quality % QUALITY_STEP:
+            raise ValueError(
+                f"`quality` of {self.name} must be a multiple of {QUALITY_STEP}, "
+                f"received {quality!r}"
+            )
+
+    def compress_batch(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        quality: float | None = None,
+        verify: bool = True,
+    ) -> list[bytes]:
+        """Encodes pictures of one size in one go; the files are those of `compress`.
+
+        Args:
+            images: uint8 [H,W,3] each.
+            quality: as of `compress`.
+            verify: as of `compress`.
+        Raises: ValueError if an argument is wrong; SemCompError as `compress`.
+        """
+        import numpy as np
+
+        from tfsemcomp import images as image_files
+
+        self.check_settings(quality=quality, verify=verify)
+        for image in images:
+            image_files.check_pixels(image)
+        if len({image.shape for image in images}) != 1:
+            raise ValueError(
+                "`images` must be at least one picture, all of one size, received "
+                f"{[image.shape for image in images]}"
+            )
+        quality = self.default_quality if quality is None else quality
+        return _encode(self._own_model(), np.stack(images), quality, verify)
+
+    def decompress_batch(self, data: Sequence[bytes]) -> list[np.ndarray]:
+        """Decodes files of one size, model and quality in one go.
+
+        Args:
+            data: whole files.
+        Returns: uint8 [H,W,3] each, as `decompress` gives them.
+        Raises: ValueError if they differ in size, model or quality; else as
+            `decompress`.
+        """
+        limits = bitstream.Limits()
+        parsed = [self._parse(item, limits) for item in data]
+        if len({(id(p.model), p.size, p.quality) for p in parsed}) != 1:
+            raise ValueError(
+                "`data` must be at least one file, all of one size, model and quality"
+            )
+        return list(_decode(parsed))
+
+    def _encode(
+        self, image: np.ndarray, quality: float, *, verify: bool = True
+    ) -> bytes:
+        return _encode(self._own_model(), image[None], quality, verify)[0]
+
+    def _decode(
+        self, data: bytes, *, layers: int | None, limits: bitstream.Limits
+    ) -> np.ndarray:
+        base.check_one_layer(self.name, layers)
+        return _decode([self._parse(data, limits)])[0]
+
+    def _own_model(self) -> Model:
+        return _load(_find(self.model))
+
+    def _parse(self, data: bytes, limits: bitstream.Limits) -> _Parsed:
+        stream = bitstream.read(data, limits=limits)
+        header = stream.header
+        if header.codec != self.name:
+            raise errors.BitstreamError(
+                f"the stream is of codec {header.codec}, not of {self.name}"
+            )
+        if [(chunk.type, chunk.layer) for chunk in stream.chunks] != [("signal", 0)]:
+            raise errors.BitstreamError(
+                f"a stream of {self.name} has one chunk `signal` of layer 0, this one "
+                f"has {', '.join(f'{c.type} {c.layer}' for c in stream.chunks[:9])}"
+            )
+        model = self._model_of(header.fingerprint)
+        return _parse_payload(
+            model, stream.chunks[0].payload, header.height, header.width
+        )
+
+    def _model_of(self, fingerprint: bytes) -> Model:
+        """The codec's own model, or without a named one, whichever made the stream."""
+        from tfsemcomp.serving import manifest
+
+        info = _find(self.model)
+        if info.fingerprint == fingerprint:
+            return _load(info)
+        if self.model is None:
+            return _load(manifest.with_fingerprint(fingerprint, self.name))
+        raise errors.ModelMismatchError(
+            f"the stream was made with a model of fingerprint {fingerprint.hex()}, "
+            f"`{self.model}` has {info.fingerprint.hex()}"
+        )
+
+
+def _find(model: str | os.PathLike | None) -> ModelInfo:
+    from tfsemcomp.serving import manifest
+
+    if model is None:
+        return manifest.default_model("hyperprior")
+    return manifest.find(model)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parsed:
+    """A payload taken apart, of a believable size."""
+
+    model: Model
+    size: tuple[int, int]
+    quality: float
+    z: bytes
+    y: bytes
+    check: bytes
+
+
+def _encode(
+    model: Model, images: np.ndarray, quality: float, verify: bool
+) -> list[bytes]:
+    """Encodes uint8 [B,H,W,3] to B files."""
+    import numpy as np
+
+    from tfsemcomp.entropy import checks, range_coder
+
+    count, height, width = images.shape[:3]
+    extra = _quality_input(model, count, quality)
+    padded = _pad(images, model.multiple).astype(np.float32)
+    found = model.runner.call("analyze", images=padded, **extra)
+    y = found["y"]
+    if model.hyper_stride:
+        z = found["z"]
+        coded_z = range_coder.encode_channels(model.tables["z"], z)
+        told = model.runner.call("hyper_synthesis", z=z, **extra)
+        index, mu = told["index"], told["mu"]
+    else:
+        z, coded_z = np.zeros((count, 0), np.int32), [b""] * count
+        index, mu = range_coder.channel_indexes(model.tables["y"], y.shape), 0.0
+    symbols = np.rint(y - mu).astype(np.int32)
+    coded_y = range_coder.encode(model.tables["y"], symbols, index)
+    if verify:
+        _verify(model, coded_z, coded_y, z, symbols, index)
+    header = bitstream.Header("hyperprior", model.fingerprint, width, height)
+    files = []
+    for number in range(count):
+        check = checks.symbol_check(z[number], symbols[number])
+        payload = b"".join(
+            [
+                _quality_byte(model, quality),
+                bitstream.varint(len(coded_z[number])),
+                coded_z[number],
+                coded_y[number],
+                check,
+            ]
+        )
+        files.append(bitstream.write(header, [bitstream.Chunk("signal", payload)]))
+    return files
+
+
+def _verify(
+    model: Model,
+    coded_z: list[bytes],
+    coded_y: list[bytes],
+    z: np.ndarray,
+    symbols: np.ndarray,
+    index: np.ndarray,
+) -> None:
+    """Decodes what was coded; raises SemCompError unless it is what went in."""
+    import numpy as np
+
+    from tfsemcomp.entropy import range_coder
+
+    same = np.array_equal(
+        range_coder.decode(model.tables["y"], coded_y, index), symbols
+    )
+    if model.hyper_stride:
+        again = range_coder.decode_channels(model.tables["z"], coded_z, z.shape[1:])
+        same = same and np.array_equal(again, z)
+    if not same:
+        raise errors.SemCompError(
+            "the coded symbols did not decode to what was coded; nothing was written. "
+            "Please report this with the image"
+        )
+
+
+def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Parsed:
+    from tfsemcomp.entropy.checks import SYMBOL_CHECK_BYTES
+
+    needed = model.least_bytes(height, width)
+    if len(payload) < needed:
+        raise errors.BitstreamError(
+            f"the stream declares {width}x{height}, of which no picture takes fewer "
+            f"than {int(needed)} bytes; it has {len(payload)}"
+        )
+    offset, quality = 0, 1.0
+    if model.rates > 1:
+        if not payload:
+            raise errors.BitstreamError("the payload ends before its quality")
+        offset, quality = 1, 1 + payload[0] * QUALITY_STEP
+        if quality > model.rates:
+            raise errors.BitstreamError(
+                f"the payload has quality {quality:g}, the model ends at {model.rates}"
+            )
+    length, offset = bitstream.read_varint(payload, offset, "length of z")
+    end = len(payload) - SYMBOL_CHECK_BYTES
+    if offset + length > end:
+        raise errors.BitstreamError(
+            f"the payload declares {length} bytes of z, it has {end - offset}"
+        )
+    return _Parsed(
+        model=model,
+        size=(height, width),
+        quality=quality,
+        z=payload[offset : offset + length],
+        y=payload[offset + length : end],
+        check=payload[end:],
+    )
+
+
+def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:
+    """Decodes payloads of one size, model and quality: uint8 [B,H,W,3]."""
+    import numpy as np
+
+    from tfsemcomp.entropy import checks, range_coder
+
+    model, quality = parsed[0].model, parsed[0].quality
+    height, width = parsed[0].size
+    count = len(parsed)
+    extra = _quality_input(model, count, quality)
+    rows, columns = model.latent_size(height, width)
+    if model.hyper_stride:
+        z = range_coder.decode_channels(
+            model.tables["z"],
+            [item.z for item in parsed],
+            (
+                rows // model.hyper_stride,
+                columns // model.hyper_stride,
+                model.hyper_channels,
+            ),
+        )
+        told = model.runner.call("hyper_synthesis", z=z, **extra)
+        index, mu = told["index"], told["mu"]
+    else:
+        if any(item.z for item in parsed):
+            raise errors.BitstreamError("the payload has a z, its model has none")
+        z, mu = np.zeros((count, 0), np.int32), np.float32(0)
+        shape = (count, rows, columns, model.channels)
+        index = range_coder.channel_indexes(model.tables["y"], shape)
+    symbols = range_coder.decode(model.tables["y"], [i.y for i in parsed], index)
+    for number, item in enumerate(parsed):
+        if checks.symbol_check(z[number], symbols[number]) != item.check:
+            raise errors.BitstreamError(
+                "the decoded symbols do not match their check: the stream is damaged, "
+                "or this machine computes its tables' indexes differently"
+            )
+    y_hat = symbols.astype(np.float32) + mu
+    found = model.runner.call("synthesize", y_hat=y_hat, **extra)["images"]
+    pixels = np.rint(np.clip(found[:, :height, :width], 0, 255))
+    return pixels.astype(np.uint8)
+
+
+def _quality_input(model: Model, count: int, quality: float) -> dict[str, np.ndarray]:
+    """What models of many rates take beside their tensors."""
+    import numpy as np
+
+    if model.rates == 1:
+        return {}
+    return {"quality": np.full(count, quality, np.float32)}
+
+
+def _quality_byte(model: Model, quality: float) -> bytes:
+    if model.rates == 1:
+        return b""
+    return bytes([int((quality - 1) / QUALITY_STEP)])
+
+
+def _pad(images: np.ndarray, multiple: int) -> np.ndarray:
+    """Mirrors pictures [B,H,W,3] at their lower and right edge to whole multiples."""
+    import numpy as np
+
+    rows, columns = (-side % multiple for side in images.shape[1:3])
+    if not rows and not columns:
+        return images
+    return np.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="reflect")

@@ -1,0 +1,1 @@
+"""Integers <-> bits: tables, the range coder, and the check of decoded symbols."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from tfsemcomp.evaluation import observer_preprocessing as preprocessing
 from tfsemcomp.evaluation.observer_labels import Labels
-from tfsemcomp.evaluation.observer_memory import Memory, key_of
+from tfsemcomp.evaluation.observer_memory import Memory
 from tfsemcomp.evaluation.observer_networks import Network
+from tfsemcomp.metrics import recognition
 
 _BATCH = 32
 
@@ -38,7 +39,7 @@ class Classifier:
         labels: Labels | None = None,
         crop: str = "centre",
     ) -> None:
-        self.name = network.name if crop == "centre" else f"{network.name}+{crop}"
+        self.name = network.name
         self._network, self._labels, self._crop = network, labels, crop
         known = []
         if labels is not None:
@@ -47,7 +48,7 @@ class Classifier:
         self.columns = tuple(
             f"{column}@{self.name}" for column in (*known, "preserved", "confidence")
         )
-        self._memory = Memory()
+        self._memory = Memory(self.classify)
 
     def observe(
         self, image: str, original: np.ndarray, decoded: np.ndarray
@@ -76,7 +77,7 @@ class Classifier:
         Raises:
             ValueError: pictures of another type or shape.
         """
-        before, after = self._shares_of(originals, decoded)
+        before, after = self._memory.compare(originals, decoded)
         return [
             self._values(*judged) for judged in zip(images, before, after, strict=True)
         ]
@@ -99,26 +100,12 @@ class Classifier:
         label = self._labels.find(image) if self._labels is not None else None
         if label is None:
             return {}
-        rank = int(np.count_nonzero(shares > shares[label]))
-        hits = {f"top{k}@{self.name}": float(rank < k) for k in (1, 5)}
-        return {column: hit for column, hit in hits.items() if column in self.columns}
-
-    def _shares_of(
-        self, originals: Sequence[np.ndarray], decoded: Sequence[np.ndarray]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
-        """Shares of both; originals not seen yet join the batch of the decoded."""
-        keys = [key_of(original) for original in originals]
-        held = {key: self._memory.get(key) for key in keys}
-        unseen = {
-            key: original
-            for key, original in zip(keys, originals, strict=True)
-            if held[key] is None
-        }
-        shares = self.classify([*unseen.values(), *decoded])
-        for key, row in zip(unseen, shares, strict=False):
-            held[key] = row
-            self._memory.put(key, row)
-        return [held[key] for key in keys], shares[len(unseen) :]
+        hits = {}
+        for k in (1, 5):
+            column = f"top{k}@{self.name}"
+            if column in self.columns:
+                hits[column] = recognition.top_k(shares[None], np.array([label]), k)
+        return hits
 
     def _values(
         self, image: str, before: np.ndarray, after: np.ndarray

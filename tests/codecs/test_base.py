@@ -179,7 +179,7 @@ class RegistryTest(parameterized.TestCase):
     def test_every_codec_states_its_facts(self):
         for name in base.codec_names():
             with self.subTest(name):
-                codec = base.codec_class(name)
+                codec = base.get_codec(name)
                 self.assertEqual(codec.name, name)
                 low, high = codec.quality_range
                 self.assertLess(low, high)

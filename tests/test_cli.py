@@ -20,6 +20,7 @@ from PIL import Image
 from tests import harness
 from tfsemcomp import bitstream, cli, errors, images
 from tfsemcomp.codecs import base
+from tfsemcomp.evaluation import observers
 
 IMAGE = harness.smooth_image(48, 40)
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -633,6 +634,56 @@ class EvaluateTest(CliTestCase):
         argv = self.evaluate("--subsampling=4:4:4", codecs="webp")
         self.refuse(2, "`subsampling` is a setting of none of webp", *argv)
 
+    def test_worker_processes(self):
+        flags = ("--qualities=20,60", "--workers=2", "--seed=3", "--noverbose")
+        facts = self.succeed(*self.evaluate(*flags))
+        self.assertEqual((facts["rows"], facts["failed"]), (8, []))
+        document = json.loads((self.out / "results.json").read_text())
+        self.assertEqual(
+            (document["meta"]["workers"], document["meta"]["seed"]), ([2], 3)
+        )
+
+    def test_further_settings_are_curves_of_their_own(self):
+        for flags in ((), ("--effort=6", "--resume")):
+            argv = self.evaluate("--qualities=50", *flags, codecs="webp")
+            facts = self.succeed(*argv)
+        self.assertEqual(facts["rows"], 4)
+        rows = json.loads((self.out / "results.json").read_text())["rows"]
+        self.assertEqual(
+            {row["setting"] for row in rows}, {"quality=50", "quality=50, effort=6"}
+        )
+
+    def test_observers_and_labels(self):
+        (self.pictures / "cat").mkdir()
+        (self.pictures / "dog").mkdir()
+        for name in ("cat/x.png", "dog/x.png", "dog/y.png"):
+            images.write(self.pictures / name, IMAGE)
+        listed = self.pictures / "list.txt"
+        listed.write_text("cat/x.png\tcat\n\ndog/y.png\tdog\n", encoding="utf-8")
+        asked = []
+
+        class Observer:
+            columns = ("top1@eye",)
+
+            def observe(self, image, original, decoded):
+                asked.append(image)
+                return {"top1@eye": 1.0}
+
+        def load(spec, labels=None):
+            asked.append((spec, labels))
+            return Observer()
+
+        flags = ("--qualities=50", "--observers=eye")
+        with mock.patch.object(observers, "load", load):
+            argv = self.evaluate(*flags, "--labels=folders", codecs="jpeg")
+            facts = self.succeed(*argv)
+            argv = (*argv[:-1], f"--images={listed}", f"--labels={listed}")
+            self.succeed(*argv)
+        self.assertEqual(facts["metrics"], ["psnr", "ssim", "top1@eye"])
+        classes = {"cat/x.png": "cat", "dog/x.png": "dog", "dog/y.png": "dog"}
+        self.assertEqual(asked[:4], [("eye", classes), *classes])
+        self.assertEqual(asked[4:], [("eye", str(listed)), "x.png", "y.png"])
+
     def test_a_broken_picture_is_told_and_the_rest_kept(self):
         (self.pictures / "bad.png").write_text("text", encoding="utf-8")
         status, out, err = self.run_cli(*self.evaluate("--qualities=50", "--json"))
@@ -649,6 +700,10 @@ class EvaluateTest(CliTestCase):
         self.refuse(2, "`qualities`.*'avif'", *self.evaluate("--qualities=avif:1"))
         self.refuse(2, "`quality` of jpeg", *self.evaluate("--qualities=500"))
         self.refuse(2, "metric", *self.evaluate("--metrics=nope"))
+        self.refuse(2, "`workers`", *self.evaluate("--workers=0"))
+        self.refuse(2, "`observers` names 'x'", *self.evaluate("--observers=x"))
+        self.refuse(2, "for `observers`", *self.evaluate("--labels=x.txt"))
+        self.refuse(1, "no pictures", *self.evaluate("--labels=folders"))
         self.refuse(2, "--codecs", "evaluate", "--images=x", "--out=y")
         self.refuse(
             *(1, "nowhere", "evaluate", "--codecs=jpeg"),

@@ -15,6 +15,9 @@ from tfsemcomp.commands.console import Console
 if TYPE_CHECKING:
     from tfsemcomp.cli import Parser
 
+_CLASS_FOLDERS = "folders"
+_LIST_SUFFIXES = (".txt", ".tsv")
+
 
 def add_evaluate(parser: Parser) -> None:
     """Tells what the command takes."""
@@ -22,7 +25,11 @@ def add_evaluate(parser: Parser) -> None:
         "codecs", required=True, help="Codecs or models, separated by commas."
     )
     parser.add_flag(
-        "images", required=True, type=pathlib.Path, help="Directory of images, or one."
+        "images",
+        required=True,
+        type=pathlib.Path,
+        help="Directory of images, one image, or a list of images (.txt, .tsv) with "
+        "paths below its own directory; what follows a tab does not count.",
     )
     parser.add_flag(
         "out", required=True, type=pathlib.Path, help="Directory for the results."
@@ -34,12 +41,38 @@ def add_evaluate(parser: Parser) -> None:
         "Default: five over each codec's range.",
     )
     parser.add_flag(
-        "metrics", help="Metrics, separated by commas. Default: all that apply."
+        "metrics",
+        help="Metrics, separated by commas; feature_lpips@BACKBONE and the like "
+        "compare features of a network. Default: all that apply and need none.",
+    )
+    parser.add_flag(
+        "observers",
+        help="Networks that look at the decoded images, separated by commas: "
+        "mobilenet, resnet50, ..., keras_cv:PRESET, folder:HEAD.npz, segmenter:MODEL.",
+    )
+    parser.add_flag(
+        "labels",
+        help="Classes of the images, for observers: a list with a path, a tab and a "
+        "class a line, or a path alone, whose directory is the class; or "
+        f"{_CLASS_FOLDERS}: --images has a directory for each class.",
     )
     parser.add_flag(
         "repeats", type=int, default=1, help="Runs of which the median time counts."
     )
-    parser.add_switch("resume", help="Keep the rows that the results already have.")
+    parser.add_flag(
+        "workers",
+        type=int,
+        metavar="N",
+        default=1,
+        help="Processes to use (1); with more, each has one thread, and times are "
+        "those of one core.",
+    )
+    parser.add_flag("seed", type=int, default=0, help="Of random numbers (0).")
+    parser.add_switch(
+        "resume",
+        help="Keep the rows of the results that images, settings and versions of today "
+        "would give again, and make the others.",
+    )
     parser.add_switch(
         "keep_files", help="Keep the compressed files for the report (default)."
     )
@@ -68,16 +101,21 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
     by_codec = _settings_by_codec(args, codecs)
     from tfsemcomp.evaluation import sweep
 
+    images, labels = _labelled_images(args.images, args.labels)
     progress = batch.Progress("row")
     table = sweep.run_sweep(
         codecs,
-        args.images,
+        images,
         args.out,
         _qualities(args.qualities, codecs),
         _split(args.metrics) or None,
+        observers=_split(args.observers),
+        labels=labels,
         roi_map=args.map,
         settings=by_codec,
         repeats=args.repeats,
+        seed=args.seed,
+        workers=args.workers,
         keep_files=args.keep_files is not False,
         resume=bool(args.resume),
         on_row=lambda _row, done, total: progress.show(done, total),
@@ -121,6 +159,34 @@ def _settings_by_codec(
         codec: {name: value for name, value in given.items() if name in known}
         for codec, known in names.items()
     }
+
+
+def _labelled_images(
+    images: pathlib.Path, labels: str | None
+) -> tuple[pathlib.Path | list[pathlib.Path], Any]:
+    """What the sweep takes as images and labels."""
+    if labels == _CLASS_FOLDERS:
+        return _class_folders(images)
+    if images.suffix in _LIST_SUFFIXES and images.is_file():
+        lines = api.read_file(images).decode("utf-8", "replace").splitlines()
+        names = [line.partition("\t")[0].strip() for line in lines]
+        return [images.parent / name for name in names if name], labels
+    return images, labels
+
+
+def _class_folders(folder: pathlib.Path) -> tuple[list[pathlib.Path], dict[str, str]]:
+    """The images in the directories of a directory, and their classes by name."""
+    from tfsemcomp.evaluation import sweep
+
+    if not folder.is_dir():
+        raise ValueError(
+            f"`images` must be a directory of directories for the labels "
+            f"{_CLASS_FOLDERS!r}, received `{folder}`"
+        )
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    pictures = sweep.name_pictures(folders)
+    classes = {image: path.parent.name for image, path in pictures.items()}
+    return list(pictures.values()), classes
 
 
 def _split(text: str | None) -> list[str]:

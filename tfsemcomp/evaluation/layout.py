@@ -10,11 +10,13 @@
     OUT/report.html                            the page (report.py)
 
 Names are percent-encoded, so that any picture name, with folders in it or not, is one
-plain and unique file name. A layer is there if its file is: the report shows every
-picture or text that lies in these places, and needs to know no codec for it.
+plain and unique file name; long ones end in a hash in place of the rest. A layer is
+there if its file is: the report shows every picture or text that lies in these places,
+and needs to know no codec for it.
 """
 
 import glob
+import hashlib
 import pathlib
 import re
 import urllib.parse
@@ -27,10 +29,16 @@ REPORT_NAME = "report.html"
 _LAYER = re.compile(r"[a-z][a-z0-9_]*")
 _LAYER_SUFFIXES = (".png", ".txt")
 _ORIGINAL = "original"
+_LONGEST = 110
 
 
 def _plain(name: str) -> str:
-    return urllib.parse.quote(name, safe=" =,+")
+    text = urllib.parse.quote(name, safe=" =,+")
+    if len(text) <= _LONGEST:
+        return text
+    # File systems hold 255 bytes a name, and a name has two such parts and a suffix.
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{text[: _LONGEST - 17]}~{digest}"
 
 
 def compressed_file(row: Row, suffix: str) -> str:

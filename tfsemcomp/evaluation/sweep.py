@@ -1,18 +1,31 @@
 """Rate sweeps: codecs x settings x pictures -> one table, files kept for the report.
 
 Quality is measured on the picture read back from the compressed bytes, and the rate is
-the whole file. A picture or a codec that fails becomes a row with its error; the sweep
-goes on. The unit of work is one picture (`_measure_picture`), after which the table on
-disk is whole again, so that a stopped sweep can be resumed.
+the whole file. A picture or a codec that fails becomes a row with its error, and so
+does what a worker process died of; the sweep goes on. The table on disk is whole at any
+time, so that a stopped sweep can be resumed.
+
+Times are medians of `repeats` runs. For each codec and size of pictures one run goes
+before that does not count: it loads models and compiles. With several workers each
+process has one thread (`workers.ONE_THREAD`), so that times are those of one core; with
+one worker libraries take the cores that they like.
 """
 
+import collections
+import contextlib
 import dataclasses
+import hashlib
+import json
+import logging as python_logging
 import os
 import pathlib
+import random
 import statistics
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -22,11 +35,21 @@ from tfsemcomp import images as image_files
 from tfsemcomp import metrics as picture_metrics
 from tfsemcomp.codecs import base
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import layout, table
+from tfsemcomp.evaluation import layout, provenance, reuse, table
+from tfsemcomp.evaluation import workers as processes
 from tfsemcomp.evaluation.table import Row, Table
+from tfsemcomp.metrics import backbones
+
+if TYPE_CHECKING:
+    from tfsemcomp.evaluation.observer_labels import LabelSource
+    from tfsemcomp.evaluation.observers import Observer
 
 # Where in a codec's quality range its curve is sampled when no qualities are given.
 _DEFAULT_POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# With few pictures, tasks are cut smaller, so that no process waits long for another.
+_TASKS_A_WORKER = 4
+# Of the time of a sweep that may go into writing the table again and again.
+_SHARE_OF_SAVING = 0.05
 
 RoiSource = str | Callable[[np.ndarray], np.ndarray]
 
@@ -74,7 +97,8 @@ def plan(
         settings: further keywords of `compress`, by codec name.
 
     Returns:
-        A job for each codec and quality, labelled "quality=Q".
+        A job for each codec and quality, labelled "quality=Q" and, behind a comma
+        each, with the further settings that are not the codec's defaults.
 
     Raises:
         ValueError: an unknown codec, quality or setting, or one named twice.
@@ -87,13 +111,33 @@ def plan(
             chosen = qualities.get(codec.name)
         for quality in chosen or default_qualities(codec):
             arguments = {**(settings or {}).get(codec.name, {}), "quality": quality}
-            codec.check_settings(**arguments)
-            jobs.append(Job(codec, f"quality={quality:g}", arguments))
+            label = _label(codec, arguments)
+            jobs.append(Job(codec, label, arguments))
     keys = [job.key for job in jobs]
     twice = sorted({" ".join(key) for key in keys if keys.count(key) > 1})
     if twice:
         raise ValueError(f"`codecs` and `qualities` name {', '.join(twice)} twice.")
     return jobs
+
+
+def _label(codec: base.Codec, arguments: Mapping[str, Any]) -> str:
+    """The name of a setting; raises ValueError where the codec does not take it."""
+    checked = codec.check_settings(**arguments)
+    parts = {"quality": f"{arguments['quality']:g}"}
+    for setting in codec.settings:
+        shown = _shown(checked[setting.name])
+        if shown != _shown(setting.default):
+            parts[setting.name] = shown
+    return ", ".join(f"{name}={value}" for name, value in parts.items())
+
+
+def _shown(value: Any) -> str:
+    """A value of a setting in a few characters; maps and metadata by their hash."""
+    if isinstance(value, np.ndarray):
+        value = f"{value.dtype}{value.shape}".encode() + value.tobytes()
+    if isinstance(value, bytes):
+        return f"sha256:{hashlib.sha256(value).hexdigest()[:8]}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def measure(
@@ -104,6 +148,7 @@ def measure(
     metrics: Sequence[str],
     roi_map: np.ndarray | None = None,
     repeats: int = 1,
+    observers: Sequence["Observer"] = (),
 ) -> tuple[Row, bytes]:
     """Compresses one picture once, decodes it and measures the result.
 
@@ -111,9 +156,10 @@ def measure(
         job: codec and setting.
         pixels: the picture, uint8 [H,W,3].
         image: its name in the table.
-        metrics: keys of `tfsemcomp.metrics.METRICS`.
+        metrics: as `tfsemcomp.metrics.get` takes them.
         roi_map: float [H,W] in [0, 1], for the metrics that need one.
         repeats: how often to encode and decode; the median time counts.
+        observers: whose values join those of the metrics.
 
     Returns:
         The row, and the compressed file.
@@ -130,6 +176,9 @@ def measure(
             f"{job.codec.name} gave back {decoded.shape[1]}x{decoded.shape[0]} pixels "
             f"for {pixels.shape[1]}x{pixels.shape[0]}."
         )
+    values = picture_metrics.measure(pixels, decoded, metrics, roi_map)
+    for observer in observers:
+        values |= observer.observe(image, pixels, decoded)
     name, model, setting = job.key
     row = Row(
         image=image,
@@ -143,7 +192,7 @@ def measure(
         payload_bytes=_payload_bytes(encoded.data),
         encode_s=encode_s,
         decode_s=decode_s,
-        metrics=picture_metrics.measure(pixels, decoded, metrics, roi_map),
+        metrics=values,
     )
     return row, encoded.data
 
@@ -155,9 +204,13 @@ def run_sweep(
     qualities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     metrics: Sequence[str] | None = None,
     *,
+    observers: Sequence[str] = (),
+    labels: "LabelSource | None" = None,
     roi_map: RoiSource | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     repeats: int = 1,
+    seed: int = 0,
+    workers: int = 1,
     keep_files: bool = True,
     resume: bool = False,
     on_row: Callable[[Row, int, int], None] | None = None,
@@ -166,97 +219,342 @@ def run_sweep(
 
     Args:
         codecs: names or codec objects.
-        images: a folder, a file, or several files.
+        images: a folder, a file, or several of either.
         out: the result folder (layout.py); it is made if it is not there.
         qualities: for all codecs, or by codec name; None for five over each range.
-        metrics: keys of `tfsemcomp.metrics.METRICS`; None for all (without `roi_map`:
-            all that need no map).
+        metrics: as `tfsemcomp.metrics.get` takes them; None for all of METRICS
+            (without `roi_map`: all that need no map).
+        observers: strings that `observers.load` takes.
+        labels: for them; see there. Pictures go by their names in the table.
         roi_map: for the metrics that need a map: what `semantics.roi.resolve_map`
             takes (a method's name, a mask's path), or a function from pixels to a map.
         settings: further keywords of `compress`, by codec name.
         repeats: how often to encode and decode; the median time counts.
+        seed: of the generators of random numbers, set anew before each row, so that
+            rows depend on neither order nor workers.
+        workers: how many processes to use, 1 for this one alone. More need codecs that
+            have a name in the registry, maps by name, and a script that guards its
+            start by ``if __name__ == "__main__"``.
         keep_files: keep compressed files, originals and maps, for the report's viewer.
-        resume: keep the rows that `out` already holds with all these metrics and
-            without an error, and add to them; otherwise the table is made afresh.
-        on_row: called with each new row, the rows done and the rows in all.
+        resume: keep the rows that `out` already holds as far as they still hold
+            (reuse.py), and add to them; otherwise the table is made afresh.
+        on_row: called with each new row, the rows done and the rows in all; with
+            several workers in the order in which they get done.
 
     Returns:
-        The table, which `out` holds too.
+        The table, which `out` holds too, in the order of pictures and jobs; rows of an
+        earlier run that are not among them follow.
 
     Raises:
         ValueError: a wrong argument.
-        SemCompError: no pictures, or `out` cannot be written.
+        SemCompError: no pictures, `out` cannot be written, or a network, model or list
+            that metrics or observers need is not there.
     """
     metrics = picture_metrics.select(metrics, has_map=roi_map is not None)
-    if repeats < 1:
-        raise ValueError(f"`repeats` must be at least 1, not {repeats}.")
+    for name, value in (("repeats", repeats), ("workers", workers)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, not {value}.")
+    if labels is not None and not observers:
+        raise ValueError("`labels` are for `observers`: name some.")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be from 0 to 2^32 - 1, not {seed}.")
     jobs = plan(codecs, qualities, settings)
     pictures = name_pictures(images)
     out = pathlib.Path(out)
-    rows = _finished(out, metrics) if resume else {}
     meta = {
         "tfsemcomp": version.__version__,
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "models": provenance.models(job.codec for job in jobs),
+        "machine": provenance.machine(),
         "metrics": list(metrics),
+        "observers": list(observers),
+        "labels": _labels_digest(labels),
         "roi_map": roi_map if isinstance(roi_map, str) else bool(roi_map),
         "repeats": repeats,
+        "seed": seed,
+        "workers": [workers],
+        "images": {
+            image: provenance.file_digest(path) for image, path in pictures.items()
+        },
     }
-    left = sum((image, *job.key) not in rows for image in pictures for job in jobs)
-    total = len(jobs) * len(pictures)
-    for image, path in pictures.items():
-        todo = [job for job in jobs if (image, *job.key) not in rows]
-        for row in _measure_picture(
-            path,
-            image,
-            todo,
-            out=out if keep_files else None,
-            metrics=metrics,
-            roi_map=roi_map,
-            repeats=repeats,
-        ):
-            rows[row.key] = row
-            left -= 1
-            if on_row is not None:
-                on_row(row, total - left, total)
-        table.write(out, Table(tuple(rows.values()), meta))
-    return Table(tuple(rows.values()), meta)
-
-
-def _measure_picture(
-    path: pathlib.Path,
-    image: str,
-    jobs: Sequence[Job],
-    *,
-    out: pathlib.Path | None,
-    metrics: Sequence[str],
-    roi_map: RoiSource | None,
-    repeats: int,
-) -> Iterator[Row]:
-    """The rows of one picture; each failure is a row with its error."""
-    if not jobs:
-        return
+    kept = Table((), meta)
+    if resume:
+        columns = picture_metrics.columns(metrics)
+        kept = reuse.load(out, meta, columns, keep_files)
+    ledger = _Ledger(out, kept, [(i, *job.key) for i in pictures for job in jobs])
+    options = _Options(
+        metrics=metrics,
+        observers=tuple(observers),
+        labels=labels,
+        roi_map=roi_map,
+        repeats=repeats,
+        seed=seed,
+        out=out if keep_files else None,
+    )
+    queue = _tasks(pictures, jobs, ledger, workers)
     try:
-        pixels = image_files.read(path)
-        found_map = _find_map(roi_map, pixels)
-    except Exception as error:  # whatever a broken file or a map's model raises
-        for job in jobs:
-            yield _failure(job, image, error)
+        with contextlib.closing(_rows(queue, jobs, options, workers)) as rows:
+            for row in rows:
+                ledger.add(row)
+                if on_row is not None:
+                    on_row(row, ledger.done, ledger.total)
+    except BaseException:
+        if ledger.changed:
+            ledger.save()
+        raise
+    ledger.save()
+    return ledger.table()
+
+
+class _Ledger:
+    """The rows of a sweep, kept on disk as they come.
+
+    Attributes:
+        total: how many rows the sweep is to give.
+        done: how many of them are there.
+        changed: whether the table on disk lacks some.
+
+    Args:
+        out: the result folder.
+        kept: rows that are there already, and the description of the run.
+        order: the keys of all rows that the sweep is to give.
+    """
+
+    def __init__(self, out: pathlib.Path, kept: Table, order: list[reuse.Key]) -> None:
+        self._out, self._meta = out, kept.meta
+        self._rows = {row.key: row for row in kept.rows}
+        self._order = order
+        self._next_save = 0.0
+        self.total = len(order)
+        self.done = sum(key in self._rows for key in order)
+        self.changed = False
+
+    def __contains__(self, key: reuse.Key) -> bool:
+        return key in self._rows
+
+    def add(self, row: Row) -> None:
+        """Takes a row, and writes the table unless that happened just now."""
+        self._rows[row.key] = row
+        self.done += 1
+        self.changed = True
+        if time.monotonic() >= self._next_save:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the table."""
+        start = time.monotonic()
+        table.write(self._out, self.table())
+        end = time.monotonic()
+        self._next_save = end + (end - start) / _SHARE_OF_SAVING
+        self.changed = False
+
+    def table(self) -> Table:
+        """The rows in their order, those of no plan behind."""
+        keys = dict.fromkeys([*self._order, *self._rows])
+        return Table(tuple(self._rows[k] for k in keys if k in self._rows), self._meta)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """Some jobs, by their index in the plan, on one picture."""
+
+    image: str
+    path: pathlib.Path
+    jobs: tuple[int, ...]
+
+
+def _tasks(
+    pictures: Mapping[str, pathlib.Path],
+    jobs: Sequence[Job],
+    ledger: _Ledger,
+    count: int,
+) -> collections.deque[_Task]:
+    """What is left to do: a task a picture, or several where pictures are few."""
+    parts = 1
+    if count > 1:
+        parts = min(-(-_TASKS_A_WORKER * count // len(pictures)), len(jobs))
+    tasks: collections.deque[_Task] = collections.deque()
+    for image, path in pictures.items():
+        left = [i for i, job in enumerate(jobs) if (image, *job.key) not in ledger]
+        for part in np.array_split(left, parts):
+            if len(part):
+                tasks.append(_Task(image, path, tuple(map(int, part))))
+    return tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    """What every row of a sweep shares; see `run_sweep`."""
+
+    metrics: Sequence[str]
+    observers: Sequence[str]
+    labels: "LabelSource | None"
+    roi_map: RoiSource | None
+    repeats: int
+    seed: int
+    out: pathlib.Path | None
+
+
+def _rows(
+    queue: collections.deque[_Task],
+    jobs: Sequence[Job],
+    options: _Options,
+    count: int,
+) -> Iterator[Row]:
+    """The rows of all tasks; one for what a process died of."""
+    if not queue:
         return
-    if out is not None:
-        keep_picture(out, image, pixels, found_map)
-    for job in jobs:
+    if count == 1:
+        bench = _Bench(jobs, options)
+        for task in queue:
+            yield from bench.rows(task)
+        return
+    if callable(options.roi_map):
+        raise ValueError("`roi_map` must be a name or a path with several `workers`.")
+    recipes = [_recipe(job) for job in jobs]
+    arguments = (recipes, options, logging.get_verbosity())
+    seen: collections.Counter[_Task] = collections.Counter()
+    with contextlib.closing(
+        processes.stream(queue, _build, arguments, count)
+    ) as results:
+        for task, result in results:
+            if isinstance(result, Row):
+                seen[task] += 1
+                yield result
+                continue
+            # The process died of the first job without a row.
+            left = task.jobs[seen[task] :]
+            error = SemCompError(f"its process {result.reason}")
+            for index in left[:1]:
+                yield _failure(jobs[index], task.image, error)
+            if left[1:]:
+                queue.appendleft(dataclasses.replace(task, jobs=left[1:]))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """A job without its codec, which every process makes for itself."""
+
+    codec: str
+    model: str | None
+    server: str | None
+    setting: str
+    arguments: Mapping[str, Any]
+
+
+def _recipe(job: Job) -> _Recipe:
+    codec = job.codec
+    if codec.name not in base.codec_names() or (
+        type(codec) is not base.codec_class(codec.name)
+    ):
+        raise ValueError(
+            f"`workers` must be 1 for {codec.name}: it is not in the registry, so that "
+            "other processes cannot make it."
+        )
+    return _Recipe(codec.name, codec.model, codec.server, job.setting, job.arguments)
+
+
+def _build(
+    recipes: Sequence[_Recipe], options: _Options, verbosity: int
+) -> processes.Handler:
+    """Prepares a worker process."""
+    logging.set_verbosity(verbosity)
+    if verbosity < logging.WARNING:
+        python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+        warnings.simplefilter("ignore")
+    codecs: dict[tuple, base.Codec] = {}
+    jobs = []
+    for recipe in recipes:
+        key = (recipe.codec, recipe.model, recipe.server)
+        if key not in codecs:
+            given = {"model": recipe.model, "server": recipe.server}
+            given = {name: value for name, value in given.items() if value is not None}
+            codecs[key] = base.get_codec(recipe.codec, **given)
+        jobs.append(Job(codecs[key], recipe.setting, recipe.arguments))
+    return _Bench(jobs, options).rows
+
+
+class _Bench:
+    """Measures tasks in one process.
+
+    Args:
+        jobs: those of the plan.
+        options: of the sweep. Networks of metrics and observers are loaded at once.
+    """
+
+    def __init__(self, jobs: Sequence[Job], options: _Options) -> None:
+        self._jobs, self._options = jobs, options
+        for name in options.metrics:
+            _, _, backbone = name.partition("@")
+            if backbone:
+                backbones.load(backbone)
+        self._observers: list[Observer] = []
+        if options.observers:
+            from tfsemcomp.evaluation import observers
+
+            self._observers = [
+                observers.load(spec, labels=options.labels)
+                for spec in options.observers
+            ]
+        self._warm: set[tuple[int, tuple[int, ...]]] = set()
+
+    def rows(self, task: _Task) -> Iterator[Row]:
+        """The rows of a task, in the order of its jobs; each failure is a row too."""
+        jobs = [self._jobs[index] for index in task.jobs]
         try:
-            row, data = measure(
-                job,
-                pixels,
-                image,
-                metrics=metrics,
-                roi_map=found_map,
-                repeats=repeats,
-            )
-        except Exception as error:  # one codec's fault must not cost the others' rows
-            yield _failure(job, image, error)
-            continue
-        yield row if out is None else keep_file(out, row, data, job.codec.suffix)
+            pixels = image_files.read(task.path)
+            roi_map = _find_map(self._options.roi_map, pixels)
+        except Exception as error:  # whatever a broken file or a map's model raises
+            for job in jobs:
+                yield _failure(job, task.image, error)
+            return
+        out = self._options.out
+        if out is not None:
+            keep_picture(out, task.image, pixels, roi_map)
+        for job in jobs:
+            try:
+                row, data = self._measure(job, pixels, task.image, roi_map)
+            except Exception as error:  # one codec's fault must not cost others' rows
+                yield _failure(job, task.image, error)
+                continue
+            yield row if out is None else keep_file(out, row, data, job.codec.suffix)
+
+    def _measure(
+        self, job: Job, pixels: np.ndarray, image: str, roi_map: np.ndarray | None
+    ) -> tuple[Row, bytes]:
+        _set_seed(self._options.seed)
+        kind = (id(job.codec), pixels.shape)
+        if kind not in self._warm:
+            job.codec.decompress(job.codec.encode(pixels, **job.arguments).data)
+            self._warm.add(kind)
+            _set_seed(self._options.seed)
+        return measure(
+            job,
+            pixels,
+            image,
+            metrics=self._options.metrics,
+            roi_map=roi_map,
+            repeats=self._options.repeats,
+            observers=self._observers,
+        )
+
+
+def _set_seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].random.set_seed(seed)
+
+
+def _labels_digest(labels: "LabelSource | None") -> str | None:
+    """What tells labels apart: a hash of the list, or of the mapping."""
+    if labels is None:
+        return None
+    if isinstance(labels, Mapping):
+        text = json.dumps(dict(labels), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+    return provenance.file_digest(pathlib.Path(labels))
 
 
 def keep_picture(
@@ -363,17 +661,6 @@ def _failure(job: Job, image: str, error: Exception) -> Row:
     logging.warning("%s, %s %s: %s", image, name, setting, error)
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return Row(image=image, codec=name, model=model, setting=setting, error=text)
-
-
-def _finished(out: pathlib.Path, metrics: Sequence[str]) -> dict[tuple[str, ...], Row]:
-    """The rows in `out` that need not be made again, by key."""
-    if not (out / table.JSON_NAME).is_file():
-        return {}
-    return {
-        row.key: row
-        for row in table.read(out).rows
-        if not row.error and set(metrics) <= set(row.metrics)
-    }
 
 
 def _write(path: pathlib.Path, data: bytes) -> None:

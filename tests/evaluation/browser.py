@@ -20,14 +20,20 @@ _OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    "--window-size=1280,900",
     # Time jumps ahead while nothing happens: this is no waiting.
     "--virtual-time-budget=20000",
 )
 
 
-def open_page(page: pathlib.Path, script: str = "") -> str:
-    """The page's DOM as text after its scripts, and `script` after them, have run."""
+def open_page(page: pathlib.Path, script: str = "", width: int = 1280) -> str:
+    """Opens a page in a window of some width, lets its scripts and one more run.
+
+    Args:
+        page: the HTML file.
+        script: JavaScript to run after the page's own.
+        width: of the window in pixels.
+    Returns: the DOM as text.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         if script:
             text = page.read_text(encoding="utf-8")
@@ -38,6 +44,7 @@ def open_page(page: pathlib.Path, script: str = "") -> str:
             [
                 BROWSER,
                 *_OPTIONS,
+                f"--window-size={width},900",
                 f"--user-data-dir={profile}",
                 "--dump-dom",
                 page.resolve().as_uri(),

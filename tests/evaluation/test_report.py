@@ -1,60 +1,19 @@
-"""The report page: whole, offline, without errors, and its controls at work."""
+"""The report page as a file: whole, offline, with everything in it."""
 
-import dataclasses
+import base64
 import html.parser
 import json
-import math
 import re
-import unittest
 from unittest import mock
 
-from tests.evaluation import browser
-from tests.harness import SemCompTestCase, smooth_image
-from tests.metrics import pictures
-from tfsemcomp import images, metrics
+import numpy as np
+
+from tests.evaluation.result_folders import NAMES, fill
+from tests.harness import SemCompTestCase
+from tfsemcomp import images
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import layout, report, sweep, table
+from tfsemcomp.evaluation import layout, report, table
 from tfsemcomp.evaluation.table import Row, Table
-
-NAMES = ("one.png", 'two </script><b> & "x".png')
-
-
-def fill(folder, *, suffix: str = ".jpg") -> Table:
-    """A result folder with two pictures, two codecs, two settings and a failure."""
-    rows = []
-    for index, name in enumerate(NAMES):
-        pixels = smooth_image(48, 64, seed=index)
-        roi_map = sweep_map(pixels)
-        sweep.keep_picture(folder, name, pixels, roi_map)
-        for codec, shift in (("jpeg", 0), ("msroi_jpeg", 1)):
-            for quality in (30, 80):
-                picture = pictures.jpeg(pixels, quality + shift)
-                data = images.encode(pixels, "jpeg", quality=quality + shift)
-                row = Row(
-                    image=name,
-                    codec=codec,
-                    setting=f"quality={quality}",
-                    quality=quality,
-                    width=64,
-                    height=48,
-                    size_bytes=len(data),
-                    metrics=metrics.measure(pixels, picture, roi_map=roi_map),
-                )
-                rows.append(sweep.keep_file(folder, row, data, suffix))
-    rows[-1] = dataclasses.replace(
-        rows[-1], metrics={**rows[-1].metrics, "psnr": math.inf}
-    )
-    rows.append(Row(NAMES[0], "webp", setting="quality=1", error="Boom: <i>bad</i>"))
-    results = Table(tuple(rows))
-    table.write(folder, results)
-    return results
-
-
-def sweep_map(pixels):
-    """A map that is 1 in the left half."""
-    roi_map = pixels[..., 0].astype("float32") * 0
-    roi_map[:, :32] = 1
-    return roi_map
 
 
 class PageTest(SemCompTestCase):
@@ -81,7 +40,8 @@ class PageTest(SemCompTestCase):
         self.assertLen(content["rows"], len(results.rows))
         self.assertLen(_files(content), 8)
         self.assertEqual(list(content["pictures"]), list(NAMES))
-        self.assertEqual(content["metrics"][0]["label"], "PSNR")
+        labels = [metric["label"] for metric in content["metrics"]]
+        self.assertEqual(labels[:3], ["ROI PSNR", "Background PSNR", "PSNR"])
         rows = content["rows"]
         self.assertIn("inf", [row["metrics"].get("psnr") for row in rows])
         self.assertIn("Boom: <i>bad</i>", [row["error"] for row in rows])
@@ -112,7 +72,7 @@ class PageTest(SemCompTestCase):
             self.assertTrue(layout.original(self.folder, name).is_file())
         content = _data(report.write_report(self.folder))
         for source in _files(content):
-            self.assertRegex(source, "^data:image/png;base64,")
+            self.assertRegex(source, "^data:image/webp;base64,")
 
     def test_never_reads_outside_its_folder(self):
         fill(self.folder / "out")
@@ -135,123 +95,39 @@ class PageTest(SemCompTestCase):
             report.write_report(self.folder)
         with self.assertRaisesRegex(ValueError, "`pictures`"):
             report.write_report(self.folder, pictures=-1)
-
-
-# What a reader does, in the page's own terms; results go into the body's data-*.
-SCRIPT = """
-const note = (name, value) => { document.body.dataset[name] = value; };
-const press = (text, root = document) => [...root.querySelectorAll("button")]
-  .find((button) => button.textContent === text).click();
-const cells = (index) => [...document.querySelectorAll("#table tbody tr")]
-  .map((line) => (line.children[index] || {}).textContent);
-const rising = (list) => list.every((value, k) => k === 0 || list[k - 1] <= value);
-const sizes = () => cells(3).map((text) => Number(text.replace(",", ""))).slice(0, 8);
-note("rows", cells(0).length);
-press("bytes");
-note("sorted", rising(sizes()));
-press("bytes");
-note("reversed", rising(sizes().reverse()) && !rising(sizes()));
-press("Means");
-note("means", cells(0).length);
-const search = document.querySelector("#table-tools input");
-search.value = "msroi";
-search.dispatchEvent(new Event("input"));
-note("filtered", cells(0).length);
-
-const stages = () => [...document.querySelectorAll(".stage")];
-note("panels", stages().length);
-const box = stages()[1].getBoundingClientRect();
-const at = {clientX: box.left + box.width * 0.75, clientY: box.top + box.height / 2};
-stages()[1].dispatchEvent(new WheelEvent("wheel",
-  {deltaY: -433, bubbles: true, cancelable: true, ...at}));
-const where = (stage) => ["width", "left", "top"]
-  .map((name) => Math.round(parseFloat(stage.firstChild.style[name]))).join();
-note("zoomed", where(stages()[0]));
-note("together", new Set(stages().map(where)).size === 1);
-stages()[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}));
-note("moved", where(stages()[3]));
-press("Fit");
-note("fitted", where(stages()[2]));
-press("Difference");
-const over = document.querySelector(".coded .over");
-note("difference", getComputedStyle(over).mixBlendMode);
-press("Flip");
-const visible = () => stages().filter((stage) => stage.clientWidth > 0);
-note("flip", visible().length);
-visible()[0].click();
-note("flipped", visible()[0] === stages()[1]);
-press("Side by side");
-document.querySelectorAll("#pictures button")[1].click();
-note("second", document.querySelector(".over").alt);
-const select = document.querySelectorAll(".panel select")[2];
-select.value = "jpeg\\nquality=80";
-select.dispatchEvent(new Event("change"));
-note("matched", document.querySelectorAll(".panel select")[3].value);
-note("charts", document.querySelectorAll("#lines svg").length);
-document.querySelector("#curves button").click();
-note("more", document.querySelectorAll("#lines svg").length);
-note("bars", document.querySelectorAll("#bars .up, #bars .down").length);
-note("tags", document.querySelectorAll("b i, td i, h1 b, #pictures b").length);
-"""
-
-
-@unittest.skipUnless(browser.BROWSER, "no Chromium on the PATH")
-class BrowserTest(SemCompTestCase):
-    def test_opens_without_errors(self):
         fill(self.folder)
-        page = report.write_report(self.folder)
-        found = browser.body_data(browser.open_page(page))
-        self.assertEqual(found, {"ready": "true"})
+        with self.assertRaisesRegex(ValueError, "`anchors` .* 'clic'"):
+            report.write_report(self.folder, anchors="clic")
+        with self.assertRaisesRegex(ValueError, "`reference` .* jpeg, msroi_jpeg,"):
+            report.write_report(self.folder, reference="gif")
 
-    def test_controls_work(self):
-        fill(self.folder)
-        page = report.write_report(self.folder)
-        found = browser.body_data(browser.open_page(page, SCRIPT))
-        self.assertNotIn("errors", found)
-        expected = {
-            "rows": "9",
-            "sorted": "true",
-            "reversed": "true",
-            "means": "4",
-            "filtered": "2",
-            "panels": "4",
-            # Doubled about a point at 3/4 of the width.
-            "zoomed": "200,-75,-50",
-            "together": "true",
-            "moved": "200,-85,-50",
-            "fitted": "100,0,0",
-            "difference": "difference",
-            "flip": "1",
-            "flipped": "true",
-            "second": "two &lt;/script&gt;&lt;b&gt; &amp; &quot;x&quot;.png: original",
-            "matched": "msroi_jpeg\nquality=80",
-            "charts": "8",
-            "more": str(len(metrics.METRICS)),
-            "bars": str(2 * len(metrics.METRICS)),
-            "tags": "0",
-            "ready": "true",
-        }
-        self.assertEqual({name: found.get(name) for name in expected}, expected)
-
-    def test_opens_with_nothing_but_a_row(self):
-        table.write(self.folder, Table((Row("a.png", "jpeg", error="no luck"),)))
-        page = report.write_report(self.folder)
-        dom = browser.open_page(page)
-        self.assertEqual(browser.body_data(dom), {"ready": "true"})
-        self.assertIn("no luck", dom)
-
-    def test_tells_of_pictures_that_do_not_show(self):
+    def test_inlines_layers_of_pictures_and_of_files(self):
         results = fill(self.folder)
-        (self.folder / results.rows[0].file).write_bytes(b"no picture")
-        page = report.write_report(self.folder)
-        found = browser.body_data(browser.open_page(page))
-        self.assertEqual(found, {"ready": "true", "errors": "a resource failed"})
-
-    def test_tells_of_its_errors(self):
-        fill(self.folder)
-        page = report.write_report(self.folder)
-        found = browser.body_data(browser.open_page(page, "missing();"))
-        self.assertIn("missing is not defined", found["errors"])
+        row = results.rows[0]
+        labels = np.zeros((48, 64, 3), np.uint8)
+        labels[:, 32:] = 7
+        for path in (
+            layout.row_layer(self.folder, row, "labels"),
+            layout.picture_layer(self.folder, NAMES[0], "edges"),
+        ):
+            images.write(path, labels)
+        caption = layout.row_layer(self.folder, row, "caption", ".txt")
+        caption.write_text("A <b>disc</b>.\n", encoding="utf-8")
+        content = _data(report.write_report(self.folder))
+        found = {layer["name"]: layer for layer in content["rows"][0]["layers"]}
+        self.assertEqual(list(found), ["caption", "labels"])
+        self.assertEqual(found["caption"]["text"], "A <b>disc</b>.")
+        coloured = _pixels(found["labels"]["picture"])
+        colours = np.unique(coloured.reshape(-1, 3), axis=0)
+        self.assertLen(colours, 2)
+        self.assertGreater(np.ptp(colours.astype(int), axis=1).min(), 100)
+        self.assertEqual(content["rows"][1]["layers"], [])
+        first, second = (content["pictures"][name]["layers"] for name in NAMES)
+        self.assertEqual([layer["label"] for layer in first], ["Edges", "Map"])
+        np.testing.assert_array_equal(_pixels(first[0]["picture"]), labels)
+        self.assertEqual([layer["name"] for layer in second], ["map"])
+        heat = _pixels(second[0]["picture"])
+        self.assertGreater(heat[0, 0].sum(), heat[0, -1].sum())
 
 
 class _Links(html.parser.HTMLParser):
@@ -272,6 +148,10 @@ def _data(page) -> dict:
     text = page.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     return json.loads(found[1])
+
+
+def _pixels(source: str) -> np.ndarray:
+    return images.load_bytes(base64.b64decode(source.partition(",")[2])).pixels
 
 
 def _files(content: dict) -> list[str]:

@@ -5,7 +5,6 @@ content security policy forbids everything else. It opens from disk in any brows
 the last years, and follows the system's light or dark colours.
 """
 
-import base64
 import datetime
 import html
 import importlib.resources
@@ -15,42 +14,38 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from absl import logging
-
-from tfsemcomp import images, metrics, version
+from tfsemcomp import images, version
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import layout, table
+from tfsemcomp.evaluation import curves, layout, page_pictures, summary, table
+from tfsemcomp.evaluation.curves import Curve
+from tfsemcomp.evaluation.summary import Summary
 from tfsemcomp.evaluation.table import Row, Table
 
-# What browsers show as it is; anything else is decoded and shown as PNG.
-_BROWSER_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-}
 # Pages above this size are slow to open: further pictures are left to the tables.
 _MOST_INLINED = 2**26
-_SCRIPTS = ("core.js", "charts.js", "viewer.js", "tables.js", "main.js")
-# Dark violet over red to light yellow: rises in lightness, so it reads in grey, too.
-_HEAT_STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_HEAT_COLOURS = (
-    (10, 5, 40),
-    (95, 20, 115),
-    (200, 55, 85),
-    (250, 140, 30),
-    (255, 250, 170),
+_SCRIPTS = (
+    "core.js",
+    "charts.js",
+    "gains.js",
+    "curves.js",
+    "rates.js",
+    "speeds.js",
+    "viewer.js",
+    "tables.js",
+    "main.js",
 )
+_REFERENCE = "jpeg"
+# What a plot can tell apart; more would only make the page longer.
+_DIGITS = 8
 
 
 def write_report(
     folder: str | os.PathLike[str],
     *,
     title: str = "Image compression report",
-    reference: str = "jpeg",
+    reference: str | None = None,
     ours: str = "msroi_jpeg",
+    anchors: str = summary.AUTO,
     pictures: int | None = 12,
     notes: str = "",
 ) -> pathlib.Path:
@@ -58,10 +53,13 @@ def write_report(
 
     Args:
         folder: what `sweep.run_sweep` filled: results.json or results.csv, and where
-            kept the files that they name.
+            kept the files and layers that `layout` tells of.
         title: the page's heading.
-        reference: the codec that others are compared with first.
+        reference: the curve that others are compared with first, measured or quoted;
+            None for jpeg, or the first one where there is no jpeg.
         ours: the codec that is compared with it first.
+        anchors: whose quoted curves to draw beside the measured ones: "kodak",
+            "tecnick", "none", or "auto" for the set that the pictures are, if any.
         pictures: of how many pictures, at most, the files are inlined for the viewer;
             None for as many as 64 MiB hold. Tables and plots always hold all rows.
         notes: a sentence under the table, as plain text.
@@ -70,7 +68,8 @@ def write_report(
         The page's path.
 
     Raises:
-        ValueError: `pictures` is negative.
+        ValueError: a negative `pictures`, unknown `anchors`, or a `reference` that is
+            neither measured nor quoted.
         SemCompError: no results there, or the page cannot be written.
     """
     if pictures is not None and pictures < 0:
@@ -79,10 +78,32 @@ def write_report(
     results = table.read(folder)
     if not results.rows:
         raise SemCompError(f"{folder}: the results table has no rows, nothing to show.")
-    content = _content(folder, results, reference, ours, pictures)
+    found = summary.summarise(results, dataset=anchors)
+    baseline = _baseline(found, reference)
+    content = _content(folder, results, found, pictures)
+    content |= {
+        "ours": ours,
+        # Files at equal bytes are there of measured codecs only.
+        "reference": baseline if baseline in found.names() else _baseline(found, None),
+        "baseline": baseline,
+    }
     path = folder / layout.REPORT_NAME
     images.write_atomic(path, _page(content, title, notes).encode("utf-8"))
     return path
+
+
+def _baseline(found: Summary, wanted: str | None) -> str:
+    measured = found.names()
+    if wanted is None:
+        first = next(iter(measured), "")
+        return _REFERENCE if _REFERENCE in measured else first
+    known = (*measured, *(curve.name for curve in found.quoted()))
+    if wanted not in known:
+        raise ValueError(
+            f"`reference` must be one of the curves {', '.join(known)}, received "
+            f"{wanted!r}."
+        )
+    return wanted
 
 
 def _page(content: dict[str, Any], title: str, notes: str) -> str:
@@ -111,13 +132,56 @@ def _asset(name: str) -> str:
 
 
 def _content(
-    folder: pathlib.Path,
-    results: Table,
-    reference: str,
-    ours: str,
-    pictures: int | None,
+    folder: pathlib.Path, results: Table, found: Summary, pictures: int | None
 ) -> dict[str, Any]:
-    """All that the page's script reads."""
+    """All that the page's script reads, but for what is compared first."""
+    return {
+        "metrics": [
+            {
+                "name": metric.name,
+                "label": metric.label,
+                "unit": metric.unit,
+                "higher": metric.higher_is_better,
+                "decibels": curves.in_decibels(metric.name),
+                "main": metric.name in summary.MAIN_METRICS,
+            }
+            for metric in found.metrics
+        ],
+        "curves": {
+            name: [_curve(curve) for curve in group]
+            for name, group in found.curves.items()
+        },
+        "quoted": {
+            curve.name: {
+                "source": curve.source,
+                "main": [
+                    name
+                    for name in found.curves
+                    if curve.name in found.main_quoted(name)
+                ],
+            }
+            for curve in found.quoted()
+        },
+        "warning": found.warning(),
+        "comparisons": {
+            name: _comparisons(group, found.main_quoted(name))
+            for name, group in found.curves.items()
+        },
+        "matched": {
+            name: _matched(group) for name, group in found.curves.items() if group
+        },
+        "speeds": {
+            speed.name: {"encode": speed.encode, "decode": speed.decode}
+            for speed in found.speeds
+        },
+        **_rows(folder, results, pictures),
+    }
+
+
+def _rows(
+    folder: pathlib.Path, results: Table, pictures: int | None
+) -> dict[str, list[Any] | dict[str, Any]]:
+    """The rows, and pictures until there are enough."""
     by_image: dict[str, list[Row]] = {}
     for row in results.rows:
         by_image.setdefault(row.image, []).append(row)
@@ -126,94 +190,85 @@ def _content(
     inlined = 0
     for image, group in by_image.items():
         full = len(shown) == pictures or inlined > _MOST_INLINED
-        picture = None if full else _picture(folder, image)
+        picture = None if full else page_pictures.picture(folder, image)
         if picture is not None:
             shown[image] = picture
+            inlined += _size(picture)
         for row in group:
             fields = _fields(row)
-            source = _row_source(folder, row) if picture else None
+            source = page_pictures.row_picture(folder, row) if picture else None
             if source is not None:
                 fields["picture"] = source
-                inlined += len(source)
+                fields["layers"] = page_pictures.row_layers(folder, row)
+                inlined += _size(fields)
             rows.append(fields)
-    return {
-        "reference": reference,
-        "ours": ours,
-        "metrics": _metric_facts(results.metric_names()),
-        "pictures": shown,
-        "rows": rows,
-    }
+    return {"pictures": shown, "rows": rows}
+
+
+def _size(facts: dict[str, Any]) -> int:
+    """Characters of all the data URIs and texts in a picture's or a row's facts."""
+    layers = facts["layers"]
+    texts = [*facts.values(), *(text for layer in layers for text in layer.values())]
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _fields(row: Row) -> dict[str, Any]:
     fields = table.flatten(row)
     for name in row.metrics:
         del fields[name]
+    fields["series"] = summary.series(row)
     fields["metrics"] = {
         name: table.finite_or_text(value) for name, value in row.metrics.items()
     }
     return fields
 
 
-def _metric_facts(names: Iterable[str]) -> list[dict[str, str]]:
-    facts = []
-    for name in names:
-        metric = metrics.METRICS.get(name)
-        label, unit = (metric.label, metric.unit) if metric else (name, "")
-        facts.append({"name": name, "label": label, "unit": unit})
-    return facts
-
-
-def _picture(folder: pathlib.Path, name: str) -> dict[str, Any] | None:
-    """The original and its map, inlined; None where the original was not kept."""
-    path = layout.original(folder, name)
-    if not path.is_file():
-        return None
-    pixels = images.read(path)
-    facts: dict[str, Any] = {
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-        "original": _inline(path.read_bytes(), "image/png"),
-        "map": None,
+def _curve(curve: Curve) -> dict[str, Any]:
+    return {
+        "name": curve.name,
+        "rates": list(map(_short, curve.rates)),
+        "values": list(map(_short, curve.values)),
+        "images": curve.images,
+        "source": curve.source,
     }
-    map_path = layout.roi_map(folder, name)
-    if map_path.is_file():
-        heat = _heat(images.read(map_path)[..., 0])
-        facts["map"] = _inline(images.encode(heat, "png"), "image/png")
-    return facts
 
 
-def _heat(grey: np.ndarray) -> np.ndarray:
-    """Colours of an 8-bit map: uint8 [H,W] -> uint8 [H,W,3]."""
-    levels = np.arange(256) / 255.0
-    channels = [
-        np.interp(levels, _HEAT_STOPS, channel)
-        for channel in zip(*_HEAT_COLOURS, strict=True)
-    ]
-    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)[grey]
+def _comparisons(
+    group: Iterable[Curve], main: tuple[str, ...]
+) -> dict[str, dict[str, list[float] | str]]:
+    """BD-rate, range and share, or why not; by reference and test.
+
+    References are the measured curves and those quoted ones that are drawn at first.
+    """
+    found: dict[str, dict[str, list[float] | str]] = {}
+    group = tuple(group)
+    for reference in group:
+        if not (reference.measured or reference.name in main):
+            continue
+        cells = found.setdefault(reference.name, {})
+        for test in group:
+            comparison = summary.compare(reference, test)
+            result = comparison.result
+            cells[test.name] = (
+                comparison.reason
+                if result is None
+                else [
+                    _short(value)
+                    for value in (result.percent, result.low, result.high, result.share)
+                ]
+            )
+    return found
 
 
-def _row_source(folder: pathlib.Path, row: Row) -> str | None:
-    """The row's file for an <img>: as it is where browsers can, else decoded."""
-    if row.error or not row.file:
-        return None
-    path = (folder / row.file).resolve()
-    # The table may come from elsewhere: it must not pull other files into the page.
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        return None
-    data = path.read_bytes()
-    kind = _BROWSER_TYPES.get(path.suffix.lower())
-    if kind is not None:
-        return _inline(data, kind)
-    import tfsemcomp
-
-    try:
-        pixels = tfsemcomp.decompress(data)
-    except SemCompError as error:  # a plug-in or model that is not on this machine
-        logging.warning("%s is not shown: %s", row.file, error)
-        return None
-    return _inline(images.encode(pixels, "png"), "image/png")
+def _matched(group: tuple[Curve, ...]) -> dict[str, Any]:
+    rates = summary.rates_of(group)
+    values = {
+        curve.name: [_short(summary.at_rate(curve, rate)) for rate in rates]
+        for curve in group
+        if curve.measured
+    }
+    return {"rates": list(rates), "values": values}
 
 
-def _inline(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")

@@ -17,7 +17,6 @@ for (const row of data.rows) {
   for (const name of Object.keys(row.metrics)) {
     if (row.metrics[name] === "inf") row.metrics[name] = Infinity;
   }
-  row.series = row.model ? `${row.codec} ${row.model}` : row.codec;
 }
 const goodRows = data.rows.filter((row) => !row.error && row.bytes);
 const imageNames = [...new Set(data.rows.map((row) => row.image))];
@@ -26,8 +25,16 @@ const seriesNames = [...new Set(goodRows.map((row) => row.series))].sort((a, b) 
 function rank(series) {
   return series.startsWith(data.ours) ? 0 : series === data.reference ? 1 : 2;
 }
-const colour = (series) => `var(--series-${Math.min(seriesNames.indexOf(series), 7)})`;
+const quotedNames = Object.keys(data.quoted);
+const isQuoted = (name) => data.quoted[name] !== undefined;
 const metricOf = Object.fromEntries(data.metrics.map((metric) => [metric.name, metric]));
+// Colours return after eight, then with another shape.
+const COLOURS = 8, SHAPES = 4;
+function placeOf(name) {
+  return isQuoted(name) ? quotedNames.indexOf(name) + seriesNames.length : seriesNames.indexOf(name);
+}
+const colour = (name) => `var(--series-${placeOf(name) % COLOURS})`;
+const shape = (name) => (placeOf(name) + Math.floor(placeOf(name) / COLOURS)) % SHAPES;
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -45,12 +52,23 @@ function fill(node, attributes, children) {
   node.append(...children);
   return node;
 }
+// Options are [value, text]; { group, options } puts some under a heading.
 function chooser(label, options, chosen, onchange) {
   const select = element("select", { onchange: () => onchange(select.value), "aria-label": label });
-  for (const [value, text] of options) {
-    select.append(element("option", { value, selected: value === chosen }, text));
+  const add = (parent, [value, text]) => parent.append(element("option", { value, selected: value === chosen }, text));
+  for (const option of options) {
+    if (!option.group) add(select, option);
+    else if (option.options.length) {
+      const group = element("optgroup", { label: option.group });
+      option.options.forEach((inner) => add(group, inner));
+      select.append(group);
+    }
   }
   return select;
+}
+function checkbox(label, checked, onchange) {
+  const input = element("input", { type: "checkbox", checked, onchange: () => onchange(input.checked) });
+  return element("label", {}, input, label);
 }
 
 const number = (value, digits) =>
@@ -77,18 +95,47 @@ function difference(a, b) {
   return a === b ? 0 : a - b;  // Infinity - Infinity is no number
 }
 
-// The row of a codec for the same picture whose file is nearest in size.
-function nearest(row, series) {
-  const same = goodRows.filter((other) => other.image === row.image && other.series === series);
-  const gap = (other) => Math.abs(other.bytes - row.bytes);
-  return same.reduce((best, other) => (best && gap(best) <= gap(other) ? best : other), null);
+// Order for sorting: numbers by value, texts by language, what is missing last.
+function compare(a, b, descending) {
+  const missing = (value) => value === null || value === undefined || value === "";
+  if (missing(a) || missing(b)) return missing(a) - missing(b);
+  const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a === b ? 0 : a - b;
+  return descending ? -order : order;
+}
+// A table's head whose buttons sort; `sorting` is { column, descending }.
+function sortableHead(columns, sorting, redraw) {
+  const sortBy = (index) => {
+    sorting.descending = sorting.column === index && !sorting.descending;
+    sorting.column = index;
+    redraw();
+  };
+  return element("thead", {}, element("tr", {}, ...columns.map((column, index) =>
+    element("th", {
+      class: column.text ? "text" : "", scope: "col",
+      "aria-sort": index === sorting.column ? (sorting.descending ? "descending" : "ascending") : "none",
+    }, element("button", { type: "button", onclick: () => sortBy(index) }, column.title)))));
+}
+
+// The row of a codec for a picture whose file is nearest to a size.
+function nearest(image, series, bytes) {
+  const gap = (row) => Math.abs(row.bytes - bytes);
+  return goodRows
+    .filter((row) => row.image === image && row.series === series)
+    .reduce((best, row) => (best && gap(best) <= gap(row) ? best : row), null);
 }
 // Pairs of (ours, reference), one a picture, at the reference's setting.
 function pairs(choice) {
   return goodRows
     .filter((row) => row.series === choice.reference && row.setting === choice.setting)
-    .map((row) => [nearest(row, choice.ours), row])
+    .map((row) => [nearest(row.image, choice.ours, row.bytes), row])
     .filter(([ours]) => ours);
+}
+// Settings of a codec by rising rate.
+function settingsOf(series) {
+  const rows = goodRows.filter((row) => row.series === series);
+  const rate = (setting) => mean(rows.filter((row) => row.setting === setting).map((row) => row.bpp));
+  const known = [...new Set(rows.map((row) => row.setting))].map((setting) => [setting, rate(setting)]);
+  return known.sort((a, b) => a[1] - b[1]).map(([setting]) => setting);
 }
 
 const tip = byId("tip");

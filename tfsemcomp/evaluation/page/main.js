@@ -1,11 +1,6 @@
 // Which two codecs are compared, at which of the reference's settings; and the start.
 const choice = { ours: null, reference: null, setting: null };
 
-function settingsOf(series) {
-  const rows = goodRows.filter((row) => row.series === series);
-  const rate = (setting) => mean(rows.filter((row) => row.setting === setting).map((row) => row.bpp));
-  return [...new Set(rows.map((row) => row.setting))].sort((a, b) => rate(a) - rate(b));
-}
 function currentChoice() {
   return choice.ours ? choice : null;
 }
@@ -73,19 +68,41 @@ function drawComparison() {
   drawViewer(currentChoice());
 }
 function drawChartTools() {
-  const spare = data.metrics.length - chartedMetrics().length;
+  const spare = data.metrics.some((metric) => !metric.main) && data.metrics.some((metric) => metric.main);
   for (const place of ["gains-tools", "curves-tools"]) {
-    byId(place).hidden = !charting.all && spare === 0;
+    byId(place).hidden = !spare;
     byId(place).replaceChildren(element("button", {
-      type: "button", "aria-pressed": String(charting.all),
+      type: "button", "aria-pressed": String(showing.allMetrics),
       onclick: () => {
-        charting.all = !charting.all;
+        showing.allMetrics = !showing.allMetrics;
         drawChartTools();
         drawGains(currentChoice());
         drawCurves();
+        drawRates();
       },
     }, "All metrics"));
   }
+}
+
+// One line for the same failure on several pictures.
+function drawFailures() {
+  const groups = new Map();
+  for (const row of data.rows.filter((one) => one.error)) {
+    const key = `${row.series}\n${row.error}`;
+    groups.set(key, [...(groups.get(key) || []), row]);
+  }
+  byId("failures").hidden = !groups.size;
+  const listed = (rows, field) => {
+    const names = [...new Set(rows.map((row) => row[field]))];
+    return names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
+  };
+  const lines = [...groups.values()].map((rows) => element("tr", {},
+    element("td", { class: "text" }, rows[0].series), element("td", { class: "text" }, listed(rows, "setting")),
+    element("td", { class: "text" }, listed(rows, "image")), element("td", {}, String(rows.length)),
+    element("td", { class: "error" }, rows[0].error)));
+  const head = ["codec", "setting", "pictures", "times", "error"].map((title) =>
+    element("th", { class: title === "times" ? "plain" : "plain text", scope: "col" }, title));
+  byId("failures-table").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines));
 }
 
 function start() {
@@ -98,10 +115,21 @@ function start() {
   chooseFirst();
   drawComparison();
   drawCurves();
+  drawRates();
+  drawSpeeds();
   drawChartTools();
   drawTableTools();
   drawTable();
+  drawFailures();
 }
 start();
+// Large plots are as wide as the page.
+let drawnWidth = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (window.innerWidth === drawnWidth) return;
+  drawnWidth = window.innerWidth;
+  drawCurves();
+  drawSpeeds();
+});
 // By then the pictures are there, or have told of their failure.
 window.addEventListener("load", () => { document.body.dataset.ready = "true"; });

@@ -1,5 +1,5 @@
 // The results as a table that sorts by any column: each file, or means by setting.
-const sorting = { column: null, descending: false, means: false, filter: "" };
+const sorting = { column: null, descending: false, means: false, filter: "", all: false };
 
 function columnsOf() {
   const text = (name, title) => ({ title, text: true, value: (row) => row[name] });
@@ -11,7 +11,7 @@ function columnsOf() {
     title, value: (row) => row[name],
     print: (value) => (value === null || value === undefined ? "" : number(value * 1000, 0)),
   });
-  const list = [text("image", "image"), text("series", "codec"), text("setting", "setting")];
+  const list = [{ ...text("image", "image"), link: true }, text("series", "codec"), text("setting", "setting")];
   if (sorting.means) list.shift();
   list.push(amount("bytes", "bytes", 0), amount("bpp", "bpp", 3));
   for (const metric of data.metrics) {
@@ -44,39 +44,51 @@ function meanRows() {
   }));
 }
 
-function compare(a, b) {
-  const missing = (value) => value === null || value === undefined || value === "";
-  if (missing(a) || missing(b)) return missing(a) - missing(b);
-  const order = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a === b ? 0 : a - b;
-  return sorting.descending ? -order : order;
+// "word", or "column<number" with <, <=, >, >= or =; columns by the names of the table.
+function termOf(text) {
+  const bound = /^([\w@.-]+?)(<=|>=|<|>|=)(-?\d+(?:\.\d+)?)$/.exec(text);
+  const known = bound && ["quality", "width", "height", "bytes", "bpp", "encode_s", "decode_s", ...data.metrics.map(({ name }) => name)].includes(bound[1]);
+  if (!known) {
+    return (row) => `${row.image || ""} ${row.series} ${row.setting} ${row.error || ""}`.toLowerCase().includes(text);
+  }
+  const [, name, sign, limit] = bound;
+  const tests = {
+    "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b,
+  };
+  return (row) => {
+    const value = name in row ? row[name] : row.metrics[name];
+    return value !== null && value !== undefined && tests[sign](value, Number(limit));
+  };
+}
+
+// More rows than this make pages slow; the rest on request.
+const ROWS_AT_ONCE = 500;
+
+function tableLine(row, columns) {
+  const cells = row.error ? columns.slice(0, 3) : columns;
+  const line = element("tr", {}, ...cells.map((column) => {
+    const value = column.value(row);
+    const text = column.print ? column.print(value) : value || "";
+    const link = column.link && data.pictures[value];
+    return element("td", { class: column.text ? "text" : "" },
+      link ? element("button", { type: "button", class: "link", onclick: () => look(row) }, text) : text);
+  }));
+  if (row.error) line.append(element("td", { class: "error", colspan: columns.length - 3 }, row.error));
+  return line;
 }
 
 function drawTable() {
   const columns = columnsOf();
-  const matches = (row) => `${row.image || ""} ${row.series} ${row.setting}`.toLowerCase().includes(sorting.filter);
-  const rows = (sorting.means ? meanRows() : [...data.rows]).filter(matches);
+  const terms = sorting.filter.split(/\s+/).filter(Boolean).map(termOf);
+  const rows = (sorting.means ? meanRows() : [...data.rows]).filter((row) => terms.every((term) => term(row)));
   const sorted = columns[sorting.column];
-  if (sorted) rows.sort((a, b) => compare(sorted.value(a), sorted.value(b)));
-  const head = element("tr", {}, ...columns.map((column, index) =>
-    element("th", {
-      class: column.text ? "text" : "", scope: "col",
-      "aria-sort": index === sorting.column ? (sorting.descending ? "descending" : "ascending") : "none",
-    }, element("button", { type: "button", onclick: () => sortBy(index) }, column.title))));
-  const body = rows.map((row) => {
-    const cells = row.error ? columns.slice(0, 3) : columns;
-    const line = element("tr", {}, ...cells.map((column) => {
-      const value = column.value(row);
-      return element("td", { class: column.text ? "text" : "" }, column.print ? column.print(value) : value || "");
-    }));
-    if (row.error) line.append(element("td", { class: "error", colspan: columns.length - 3 }, row.error));
-    return line;
-  });
-  byId("table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
-}
-function sortBy(index) {
-  sorting.descending = sorting.column === index && !sorting.descending;
-  sorting.column = index;
-  drawTable();
+  if (sorted) rows.sort((a, b) => compare(sorted.value(a), sorted.value(b), sorting.descending));
+  const shown = sorting.all ? rows : rows.slice(0, ROWS_AT_ONCE);
+  byId("table").replaceChildren(sortableHead(columns, sorting, drawTable), element("tbody", {}, ...shown.map((row) => tableLine(row, columns))));
+  const rest = byId("table-rest");
+  rest.hidden = shown.length === rows.length;
+  rest.textContent = `Show all ${number(rows.length, 0)} rows`;
+  byId("table-count").textContent = `${number(rows.length, 0)} rows`;
 }
 function drawTableTools() {
   const modes = [[false, "Every file"], [true, "Means"]].map(([means, text]) =>
@@ -90,7 +102,14 @@ function drawTableTools() {
     }, text));
   const search = element("input", {
     type: "search", placeholder: "Filter", "aria-label": "Filter rows", value: sorting.filter,
-    oninput: () => { sorting.filter = search.value.toLowerCase(); drawTable(); },
+    oninput: () => {
+      sorting.filter = search.value.toLowerCase();
+      drawTable();
+    },
   });
-  byId("table-tools").replaceChildren(...modes, search);
+  const rest = element("button", { type: "button", id: "table-rest", onclick: () => {
+    sorting.all = true;
+    drawTable();
+  } });
+  byId("table-tools").replaceChildren(...modes, search, element("span", { id: "table-count", class: "soft" }), rest);
 }

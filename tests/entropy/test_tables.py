@@ -49,18 +49,6 @@ class TablesTest(SemCompTestCase):
             least = count * gaussian.least_bits[index]
             self.assertAlmostEqual(bits, least, delta=0.001 * least + 32)
 
-    def test_least_bits_are_those_of_the_likeliest_entry(self):
-        item = Tables(LOOKUP, OFFSETS)
-        expected = 8 - np.log2([100, 255])
-        np.testing.assert_allclose(item.least_bits, expected)
-        gaussian = builders.gaussian_tables([0.11, 1.0, 50.0])
-        bits = [
-            range_coder.estimate_bits(gaussian, symbols, np.full_like(symbols, number))
-            for number in range(3)
-            for symbols in [np.arange(-200, 201, dtype=np.int32)[:, None]]
-        ]
-        np.testing.assert_allclose(gaussian.least_bits, np.min(bits, axis=1))
-
     def test_arrays_are_frozen_copies(self):
         lookup = LOOKUP.copy()
         item = Tables(lookup, OFFSETS)

@@ -98,7 +98,7 @@ class Tables:
 
     @functools.cached_property
     def least_bits(self) -> np.ndarray:
-        """float64 [T], the information of a table's likeliest entry: no symbol has less.
+        """float64 [T], the information of a table's likeliest entry; none has less.
 
         An escape counts as an entry; what follows it only adds to it.
         """

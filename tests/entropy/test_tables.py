@@ -5,7 +5,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase
-from tfsemcomp.entropy import builders, range_coder, tables
+from tfsemcomp.entropy import builders, tables
 from tfsemcomp.entropy.tables import Tables
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 
@@ -30,24 +30,6 @@ class TablesTest(SemCompTestCase):
         self.assertSequenceEqual(list(item.starts), [0, 6])
         self.assertSequenceEqual(list(item.counts), [3, 2])
         self.assertSequenceEqual(list(item.escapes), [True, False])
-
-    def test_least_bits_are_those_of_the_likeliest_entry(self):
-        expected = 8 - np.log2([100, 255])
-        np.testing.assert_allclose(Tables(LOOKUP, OFFSETS).least_bits, expected)
-        # An escape that is likelier than any symbol counts, too.
-        escape = Tables(np.int32([-8, 0, 10, 256]), np.int32([0]))
-        np.testing.assert_allclose(escape.least_bits, 8 - np.log2([246]))
-
-    def test_no_stream_of_many_symbols_is_shorter_than_the_least(self):
-        gaussian = builders.gaussian_tables()
-        counts = 200_000, 20_000
-        for index, count in zip((0, 40), counts, strict=True):
-            # The mode, as often as all of a flat picture has it.
-            symbols = np.zeros((1, count), np.int32)
-            indexes = np.full_like(symbols, index)
-            bits = 8 * len(range_coder.encode(gaussian, symbols, indexes)[0])
-            least = count * gaussian.least_bits[index]
-            self.assertAlmostEqual(bits, least, delta=0.001 * least + 32)
 
     def test_arrays_are_frozen_copies(self):
         lookup = LOOKUP.copy()

@@ -12,7 +12,7 @@ what is left of that risk into an error. The mean mu moves pixels only.
 
 Payload of the chunk (docs/BITSTREAM.md is normative):
 
-    quality 1, of models of many rates | bytes of z varint | z | y | symbol check 2
+    quality 1 (many rates) | bytes of z varint | z | y | zeros | symbol check 2
 
 Source: arXiv 1802.01436 (scale), arXiv 1809.02736 (mean and scale).
 """
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 TABLES_NAME = "tables.npz"
 # Qualities of a model of many rates are multiples of this, and so exact in float64.
 QUALITY_STEP = 0.125
-# A coder may leave out a few bytes at the end of each of its two streams.
-_SLACK_BYTES = 8
+# Pictures of one colour code to next to nothing. Their payload is filled up with zeros
+# to a byte for so many pixels, so that few bytes never claim a large picture.
+PIXELS_PER_BYTE = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +79,6 @@ class Model:
             rows * self.multiple // self.stride,
             columns * self.multiple // self.stride,
         )
-
-    def least_bytes(self, height: int, width: int) -> float:
-        """No stream of a picture of this size has fewer bytes, whatever it shows."""
-        rows, columns = self.latent_size(height, width)
-        if not self.hyper_stride:
-            bits = rows * columns * self.tables["y"].least_bits.sum()
-            return bits / 8 - _SLACK_BYTES
-        positions = rows * columns / self.hyper_stride**2
-        bits = positions * self.tables["z"].least_bits.sum()
-        bits += rows * columns * self.channels * self.tables["y"].least_bits.min()
-        return bits / 8 - _SLACK_BYTES
 
 
 @functools.lru_cache(maxsize=8)
@@ -315,15 +305,10 @@ def _encode(
     files = []
     for number in range(count):
         check = checks.symbol_check(z[number], symbols[number])
-        payload = b"".join(
-            [
-                _quality_byte(model, quality),
-                bitstream.varint(len(coded_z[number])),
-                coded_z[number],
-                coded_y[number],
-                check,
-            ]
-        )
+        head = _quality_byte(model, quality) + bitstream.varint(len(coded_z[number]))
+        body = head + coded_z[number] + coded_y[number]
+        body = body.ljust(_least_bytes(height, width) - len(check), b"\0")
+        payload = body + check
         files.append(bitstream.write(header, [bitstream.Chunk("signal", payload)]))
     return files
 
@@ -357,11 +342,11 @@ def _verify(
 def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Parsed:
     from tfsemcomp.entropy.checks import SYMBOL_CHECK_BYTES
 
-    needed = model.least_bytes(height, width)
+    needed = _least_bytes(height, width)
     if len(payload) < needed:
         raise errors.BitstreamError(
-            f"the stream declares {width}x{height}, of which no picture takes fewer "
-            f"than {int(needed)} bytes; it has {len(payload)}"
+            f"the stream declares {width}x{height}, for which its payload needs at "
+            f"least {needed} bytes; it has {len(payload)}"
         )
     offset, quality = 0, 1.0
     if model.rates > 1:
@@ -383,9 +368,15 @@ def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Pa
         size=(height, width),
         quality=quality,
         z=payload[offset : offset + length],
-        y=payload[offset + length : end],
+        # The coder leaves out zeros at the end, so those that are there fill up.
+        y=payload[offset + length : end].rstrip(b"\0"),
         check=payload[end:],
     )
+
+
+def _least_bytes(height: int, width: int) -> int:
+    """Of a payload for a picture of this size."""
+    return -(-height * width // PIXELS_PER_BYTE)
 
 
 def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:

@@ -96,19 +96,6 @@ class Tables:
         rows = np.diff(self.starts, append=len(self.lookup))
         return rows - 2 - self.escapes
 
-    @functools.cached_property
-    def least_bits(self) -> np.ndarray:
-        """float64 [T], the information of a table's likeliest entry; none has less.
-
-        An escape counts as an entry; what follows it only adds to it.
-        """
-        frequencies = np.diff(self.lookup.astype(np.int64), prepend=0)
-        # Neither the precision nor the 0 after it ends an entry.
-        frequencies[self.starts] = 0
-        frequencies[self.starts + 1] = 0
-        most = np.maximum.reduceat(frequencies, self.starts)
-        return self.precision - np.log2(most)
-
 
 def row_starts(lookup: np.ndarray, precision: int) -> np.ndarray:
     """Where each table of `lookup` begins: after the 2**precision of the one before."""

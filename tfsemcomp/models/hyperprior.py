@@ -125,7 +125,9 @@ class Hyperprior(tf.keras.Model):
         distortion: str = "mse",
         **kwargs,
     ) -> None:
-        super().__init__(**kwargs)
+        # Gains, rates and losses are float32 under any policy; g_a, g_s, h_a and h_s
+        # follow it.
+        super().__init__(dtype="float32", **kwargs)
         self.size = _resolve_size(size)
         if variant not in VARIANTS:
             raise ValueError(f"`variant` must be one of {VARIANTS}; got '{variant}'.")
@@ -167,7 +169,6 @@ class Hyperprior(tf.keras.Model):
             self._make_gains()
         if self.variant == "factorized":
             return
-        # Rates and what decides on tables stay float32 under any policy.
         kind = "light" if size.transform == "dct" else self.variant
         width = size.hyper_widths[0] if kind == "light" else n
         self.h_a = transforms.hyper_analysis(kind, n, width)
@@ -205,7 +206,11 @@ class Hyperprior(tf.keras.Model):
         spread = 2 if self.size.transform == "dct" else 10
         self.prior = tfc.NoisyDeepFactorized(batch_shape=(coded,), init_scale=spread)
         self.entropy_model = tfc.ContinuousBatchedEntropyModel(
-            self.prior, coding_rank=3, compression=False, offset_heuristic=False
+            self.prior,
+            coding_rank=3,
+            compression=False,
+            bottleneck_dtype=tf.float32,
+            offset_heuristic=False,
         )
 
     def create_weights(self) -> None:

@@ -11,6 +11,8 @@ from tfsemcomp.models import hyperprior
 from tfsemcomp.serving import export
 
 TABLES_NAME = "tables.npz"
+# TFC's 12 bits cost 2 % at .025 bpp, where nearly all symbols are zero.
+PRECISION = 16
 
 
 class HyperpriorModule(tf.Module):
@@ -99,10 +101,11 @@ def _or_one(quality: tf.Tensor | None, batch: tf.Tensor) -> tf.Tensor:
 
 def tables(model: hyperprior.Hyperprior) -> dict[str, table_files.Tables]:
     """The frozen tables of a trained model: `y`, and `z` where there is one."""
-    prior = builders.factorized_tables(model.prior)
+    prior = builders.factorized_tables(model.prior, precision=PRECISION)
     if model.variant == "factorized":
         return {"y": prior}
-    return {"y": builders.gaussian_tables(hyperprior.SCALE_TABLE), "z": prior}
+    gaussian = builders.gaussian_tables(hyperprior.SCALE_TABLE, precision=PRECISION)
+    return {"y": gaussian, "z": prior}
 
 
 def latents(model: hyperprior.Hyperprior) -> dict[str, int]:

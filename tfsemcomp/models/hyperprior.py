@@ -10,7 +10,7 @@ arXiv 2003.02012.
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -370,6 +370,7 @@ class Hyperprior(tf.keras.Model):
             np.arange(1, len(other.lmbdas) + 1),
         )
         shares = other.levels(tf.constant(places, tf.float32)).numpy()
+        of_rates = {weight.ref() for weight in self._rate_weights()}
         if len(self.weights) != len(other.weights):
             raise ValueError(
                 f"`other` has {len(other.weights)} weights, this model "
@@ -377,7 +378,7 @@ class Hyperprior(tf.keras.Model):
             )
         for mine, theirs in zip(self.weights, other.weights, strict=True):
             value = theirs.numpy()
-            if mine.shape != value.shape and value.shape[:1] == shares.shape[1:]:
+            if mine.ref() in of_rates and value.shape[:1] == shares.shape[1:]:
                 value = shares @ value
             if mine.shape != value.shape:
                 raise ValueError(
@@ -385,6 +386,39 @@ class Hyperprior(tf.keras.Model):
                     f"needs {list(mine.shape)}: give a model of the same size."
                 )
             mine.assign(value)
+
+    def _rate_weights(self) -> list[tf.Variable]:
+        """The weights whose first axis counts the rates."""
+        found = self._gains()
+        if self.size.transform == "dct":
+            for transform in (self.g_a, self.g_s):
+                found += [layer.kernel for layer in transform.branch.modulate]
+        return found
+
+    def save_own_variables(self, store: MutableMapping) -> None:
+        """Called by `save_weights`: what is no layer's, the prior's among it.
+
+        Keras alone would leave out the prior, a tf.Module, without a word.
+        """
+        for number, variable in enumerate(self._own_variables()):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping) -> None:
+        """Called by `load_weights`: takes what `save_own_variables` wrote."""
+        variables = self._own_variables()
+        if len(store) != len(variables):
+            raise ValueError(
+                f"the file has {len(store)} gains and priors, this model "
+                f"{len(variables)}: load weights of the same size and variant."
+            )
+        for number, variable in enumerate(variables):
+            variable.assign(store[str(number)])
+
+    def _gains(self) -> list[tf.Variable]:
+        return [self.log_gain, self.log_inverse_gain] if self.has_gains else []
+
+    def _own_variables(self) -> list[tf.Variable]:
+        return [*self._gains(), *self.entropy_model.variables]
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

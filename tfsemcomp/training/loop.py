@@ -26,7 +26,7 @@ class FitConfig:
 
     Attributes:
         out: folder for checkpoints and TensorBoard logs.
-        steps: optimizer steps in all.
+        steps: optimizer steps in all; a multiple of `steps_per_epoch`, or fewer.
         steps_per_epoch: steps between checkpoints, validations and log lines.
         strategy: one of `STRATEGIES`.
         precision: one of `PRECISIONS`, for transforms; losses stay float32.
@@ -49,6 +49,11 @@ class FitConfig:
             raise ValueError(
                 "`steps` and `steps_per_epoch` must be at least 1; got "
                 f"{self.steps} and {self.steps_per_epoch}."
+            )
+        if self.steps % min(self.steps_per_epoch, self.steps):
+            raise ValueError(
+                "`steps` must be a multiple of `steps_per_epoch`, since a run is made "
+                f"of whole pieces; got {self.steps} and {self.steps_per_epoch}."
             )
         if self.strategy not in STRATEGIES:
             raise ValueError(

@@ -7,6 +7,7 @@ ever exported. This module imports TensorFlow only when it builds a network.
 
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 IMAGENET = "imagenet"
 # An array of its first layer tells which network a file belongs to.
 FIRST_WEIGHTS = {"mobilenet": "conv1/kernel", "vgg16": "block1_conv1/kernel"}
+
+# What numpy and zipfile raise for bytes that are no whole npz.
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def build(network: str, weights: str, layers: Sequence[str]) -> "tf.keras.Model":
@@ -110,11 +114,20 @@ def detect(path: str | os.PathLike[str]) -> str:
 def _read_npz(file: BinaryIO, path: str) -> np.lib.npyio.NpzFile:
     try:
         arrays = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise BitstreamError(f"{path}: is no whole npz: {error}.") from error
     if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise BitstreamError(f"{path}: is no npz but a single array.")
     return arrays
+
+
+def _read_array(arrays: np.lib.npyio.NpzFile, key: str, path: str) -> np.ndarray | None:
+    if key not in arrays:
+        return None
+    try:
+        return arrays[key]
+    except _DAMAGE as error:
+        raise BitstreamError(f"{path}: array `{key}` is damaged: {error}.") from error
 
 
 def _load_npz(network: "tf.keras.Model", path: str) -> None:
@@ -126,8 +139,9 @@ def _load_npz(network: "tf.keras.Model", path: str) -> None:
         for layer in network.layers:
             for weight in layer.weights:
                 key = f"{layer.name}/{weight.name.rsplit('/', 1)[-1].split(':')[0]}"
-                if key not in arrays or arrays[key].shape != tuple(weight.shape):
+                array = _read_array(arrays, key, path)
+                if array is None or array.shape != tuple(weight.shape):
                     raise BitstreamError(
                         f"{path}: needs an array `{key}` of shape {weight.shape}."
                     )
-                weight.assign(arrays[key])
+                weight.assign(array)

@@ -1,11 +1,14 @@
-"""Pairs of pictures for the metrics' tests: photos where scikit-image is there."""
+"""Pairs of pictures for the metrics' tests."""
 
 import io
+import pathlib
 
 import numpy as np
 from PIL import Image
 
 from tests.harness import noise_image, smooth_image
+
+PHOTOS = pathlib.Path(__file__).resolve().parents[2] / "recipes" / "demo_photos"
 
 
 def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -22,27 +25,32 @@ def noisy(pixels: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def photo(name: str) -> np.ndarray:
-    """A bundled scikit-image photo, cut to at most 256x320 to keep tests short."""
-    from skimage import data
-
-    pixels = getattr(data, name)()
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return np.ascontiguousarray(pixels[:256, :320])
+    """One of the project's demonstration photos."""
+    with Image.open(PHOTOS / f"{name}.png") as file:
+        return np.asarray(file.convert("RGB"))
 
 
 def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reference and damaged picture by name: photos, generated, odd sizes."""
+    """Reference and damaged picture by name: six photos, then drawings and noise.
+
+    Parts of photos, to keep tests short: some of odd sizes, JPEGs from poor to good.
+    """
+    crops = {
+        "astronaut": (photo("astronaut")[:256, :320], 50),
+        "astronaut, odd": (photo("astronaut")[101:354, 57:334], 20),
+        "chelsea": (photo("chelsea")[40:296, 60:380], 15),
+        "chelsea, odd": (photo("chelsea")[20:197, 101:294], 90),
+        "coffee": (photo("coffee")[80:288, 40:360], 75),
+        "coffee, odd": (photo("coffee")[31:286, 200:501], 5),
+    }
+    crops = {name: (pixels, jpeg(pixels, q)) for name, (pixels, q) in crops.items()}
     smooth = smooth_image(184, 200, seed=1)
-    return {
-        "astronaut": (photo("astronaut"), jpeg(photo("astronaut"), 50)),
-        "chelsea": (photo("chelsea"), jpeg(photo("chelsea"), 15)),
-        "coffee": (photo("coffee"), noisy(photo("coffee"), 12)),
-        "camera": (photo("camera"), jpeg(photo("camera"), 90)),
-        "brick": (photo("brick"), jpeg(photo("brick"), 30)),
+    noise = noise_image(192, 184)
+    return crops | {
+        "noisy photo": (crops["coffee"][0], noisy(crops["coffee"][0], 12)),
         "smooth": (smooth, jpeg(smooth, 75)),
-        "odd": (smooth[:177, :193], noisy(smooth, 4)[:177, :193]),
-        "noise": (noise_image(192, 184), jpeg(noise_image(192, 184), 60)),
+        "smooth, odd": (smooth[:177, :193], noisy(smooth, 4)[:177, :193]),
+        "noise": (noise, jpeg(noise, 60)),
     }
 
 

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 from tests.harness import SemCompTestCase, noise_image, smooth_image
 from tests.metrics import pictures
 from tfsemcomp import metrics
+from tfsemcomp.metrics import inputs
 
 HEIGHT, WIDTH = 72, 90
 SMALL = smooth_image(HEIGHT, WIDTH)
@@ -73,6 +74,7 @@ class EveryMetricTest(SemCompTestCase):
 
 class MapTest(SemCompTestCase):
     MAPPED = tuple(n for n, metric in metrics.METRICS.items() if metric.needs_map)
+    WEIGHTED = tuple(name for name in MAPPED if name.startswith("weighted_"))
 
     @parameterized.parameters(*MAPPED)
     def test_refuses_hostile_maps(self, name):
@@ -91,9 +93,7 @@ class MapTest(SemCompTestCase):
 
     @parameterized.parameters(
         ("psnr_s", "psnr"),
-        ("weighted_ssim", "ssim"),
-        ("weighted_psnr_hvs", "psnr_hvs"),
-        ("weighted_psnr_hvsm", "psnr_hvsm"),
+        *((name, name.removeprefix("weighted_")) for name in WEIGHTED),
     )
     def test_a_constant_map_weighs_nothing(self, weighted, plain):
         image = pictures.noisy(SMALL, 6)
@@ -103,20 +103,51 @@ class MapTest(SemCompTestCase):
             found = metrics.METRICS[weighted].function(SMALL, image, flat)
             self.assertAlmostEqual(found, expected, places=9)
 
-    @parameterized.parameters(
-        "roi_psnr",
-        "psnr_s",
-        "weighted_ssim",
-        "weighted_psnr_hvs",
-        "weighted_psnr_hvsm",
-    )
+    @parameterized.parameters("roi_psnr", "psnr_s", *WEIGHTED)
     def test_damage_where_the_map_is_high_costs_more(self, name):
         inside, outside = SMALL.copy(), SMALL.copy()
-        damaged = pictures.noisy(SMALL, 15)
+        damaged = pictures.noisy(SMALL, 60)
         inside[:, WIDTH // 2 :] = damaged[:, WIDTH // 2 :]
         outside[:, : WIDTH // 2] = damaged[:, : WIDTH // 2]
         function = metrics.METRICS[name].function
         self.assertLess(function(SMALL, inside, SLOPE), function(SMALL, outside, SLOPE))
+
+    @parameterized.parameters(*WEIGHTED)
+    def test_damage_far_from_the_map_costs_nothing(self, name):
+        # Farther than the coarsest window of MS-SSIM reaches.
+        picture = smooth_image(72, 400)
+        image, roi_map = picture.copy(), np.zeros((72, 400), np.float32)
+        image[:, 250:] = pictures.noisy(picture, 60)[:, 250:]
+        roi_map[:, :60] = 1.0
+        found = metrics.METRICS[name].function(picture, image, roi_map)
+        best = metrics.METRICS[name].function(picture, picture, roi_map)
+        self.assertAlmostEqual(found, best, delta=1e-6)
+        plain = metrics.METRICS[name.removeprefix("weighted_")].function
+        self.assertLess(plain(picture, image), best)
+
+    def test_every_local_metric_has_a_weighted_one(self):
+        plain = {n for n, m in metrics.METRICS.items() if not m.needs_map}
+        weighted = {name.removeprefix("weighted_") for name in self.WEIGHTED}
+        # PSNR's is `psnr_s`; the decibels of MS-SSIM are a way to write it.
+        self.assertEqual(plain - weighted, {"psnr", "ms_ssim_db"})
+
+    def test_weighted_psnr_y_is_its_formula(self):
+        image = pictures.noisy(SMALL, 6)
+        error = (inputs.luma(SMALL) - inputs.luma(image)) ** 2
+        expected = 10 * math.log10(255**2 / np.average(error, weights=SLOPE))
+        found = metrics.weighted_psnr_y(SMALL, image, SLOPE)
+        self.assertAlmostEqual(found, expected, places=9)
+
+    def test_a_flat_region_holds_no_information(self):
+        picture = SMALL.copy()
+        picture[:, : WIDTH // 2] = 90
+        roi_map = np.zeros((HEIGHT, WIDTH), np.float32)
+        roi_map[30:34, 2:6] = 1.0
+        image = picture.copy()
+        image[:, -9:] = 0
+        self.assertEqual(metrics.weighted_vifp(picture, image, roi_map), 1.0)
+        image[31, 3] = 0
+        self.assertEqual(metrics.weighted_vifp(picture, image, roi_map), 0.0)
 
     def test_roi_and_background_make_up_the_whole(self):
         image = pictures.noisy(SMALL, 6)
@@ -196,6 +227,11 @@ class DefinitionTest(SemCompTestCase):
         strong = np.clip((calm.astype(float) - 128) * 1.4 + 128, 0, 255)
         self.assertGreater(metrics.vifp(calm, strong.astype(np.uint8)), 1.0)
 
+    def test_ms_ssim_in_decibels(self):
+        image = pictures.noisy(SMALL, 6)
+        expected = -10 * math.log10(1 - metrics.ms_ssim(SMALL, image))
+        self.assertAlmostEqual(metrics.ms_ssim_db(SMALL, image), expected, places=9)
+
     def test_inverted_picture_has_no_ms_ssim(self):
         stripes = np.zeros((176, 176, 3), np.uint8)
         stripes[:, ::2] = 255
@@ -226,4 +262,5 @@ class RegistryTest(SemCompTestCase):
     def test_names_are_the_keys(self):
         for name, metric in metrics.METRICS.items():
             self.assertEqual(metric.name, name)
+            self.assertIs(metrics.get(name), metric)
             self.assertIn(metric.unit, ("dB", ""))

@@ -17,7 +17,6 @@ import numpy as np
 from tfsemcomp.metrics import inputs
 
 _SIDE = inputs.SSIM_WINDOW.size
-_REACH = _SIDE // 2
 _C1 = (0.01 * inputs.PEAK) ** 2
 _C2 = (0.03 * inputs.PEAK) ** 2
 # Exponents of the five scales, finest first, from the paper.
@@ -61,11 +60,11 @@ def _halve(plane: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
-    """Mean over windows, each weighted by the pixel in its centre."""
+    """Mean over windows, each weighted by the mean of the weights under it."""
     if weights is None:
         return float(values.mean())
-    centres = weights[_REACH:-_REACH, _REACH:-_REACH]
-    return inputs.weighted_mean(values, centres)
+    under = inputs.filter_valid(weights, inputs.SSIM_WINDOW)
+    return inputs.weighted_mean(values, under)
 
 
 def _single_scale(planes: _Planes, weights: np.ndarray | None = None) -> float:
@@ -125,7 +124,9 @@ def ssim_y(reference: np.ndarray, image: np.ndarray) -> float:
 def weighted_ssim(
     reference: np.ndarray, image: np.ndarray, weights: np.ndarray
 ) -> float:
-    """SSIM on RGB, each window weighted by the pixel in its centre.
+    """SSIM on RGB, each window weighted by the map's mean under it.
+
+    The window's own Gaussian takes that mean.
 
     Args:
         reference: uint8 [H,W,3].
@@ -209,9 +210,9 @@ def ms_ssim_db(reference: np.ndarray, image: np.ndarray) -> float:
 def weighted_ms_ssim(
     reference: np.ndarray, image: np.ndarray, weights: np.ndarray
 ) -> float:
-    """MS-SSIM on RGB, each window weighted by the pixel in its centre.
+    """MS-SSIM on RGB, weighted at every scale as `weighted_ssim`.
 
-    At every scale; the map is halved with the pictures.
+    Between scales the map is halved as the pictures are.
 
     Args:
         reference: uint8 [H,W,3].

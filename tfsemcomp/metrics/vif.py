@@ -55,10 +55,9 @@ def _ratio(reference: np.ndarray, image: np.ndarray, weights: np.ndarray) -> flo
                 for plane in (x, y, weights)
             )
         told, all_there = _information(x, y, window)
-        reach = len(window) // 2
-        centres = weights[reach:-reach, reach:-reach]
-        kept += float((told * centres).sum())
-        held += float((all_there * centres).sum())
+        under = inputs.filter_valid(weights, window)
+        kept += float((told * under).sum())
+        held += float((all_there * under).sum())
     if held == 0.0:
         return float(not changed)
     return kept / held
@@ -90,11 +89,11 @@ def vifp(reference: np.ndarray, image: np.ndarray) -> float:
 def weighted_vifp(
     reference: np.ndarray, image: np.ndarray, weights: np.ndarray
 ) -> float:
-    """VIFp on luma, the information of each window weighted by the map at its centre.
+    """VIFp on luma, each window's information weighted by the map's mean under it.
 
-    Between scales the map is filtered and subsampled as the pictures are. A reference
-    that holds no information under the map, as a flat sky: 1 where the luma there is
-    unchanged, else 0.
+    The window's own Gaussian takes that mean. Between scales the map is filtered and
+    subsampled as the pictures are. A reference that holds no information under the
+    map, as a flat sky: 1 where the luma there is unchanged, else 0.
 
     Args:
         reference: uint8 [H,W,3].

@@ -622,6 +622,22 @@ class EvaluateTest(CliTestCase):
         facts = self.succeed("report", self.out, "--title=Mine")
         page = pathlib.Path(facts["report"]).read_text(encoding="utf-8")
         self.assertIn("Mine", page)
+        self.assertFalse((self.out / "report.md").exists())
+
+    def test_report_with_figures_and_tables(self):
+        self.succeed(*self.evaluate("--qualities=20,60"))
+        flags = ("--figures", "--markdown", "--reference=webp", "--anchors=kodak")
+        facts = self.succeed("report", self.out, *flags, "--pictures=1")
+        text = pathlib.Path(facts["markdown"]).read_text(encoding="utf-8")
+        self.assertIn("BD-rate against webp", text)
+        names = [pathlib.Path(path).name for path in facts["figures"]]
+        self.assertEqual(names[:2], ["rd_psnr.png", "rd_psnr.svg"])
+        self.assertIn("](figures/rd_psnr.png)", text)
+        page = pathlib.Path(facts["report"]).read_text(encoding="utf-8")
+        self.assertIn("vtm", page)
+        self.refuse(2, "`anchors`.*'clic'", "report", self.out, "--anchors=clic")
+        self.refuse(2, "`reference`.*'gif'", "report", self.out, "--reference=gif")
+        self.refuse(2, "`pictures`", "report", self.out, "--pictures=-1")
 
     def test_settings_go_to_the_codecs_that_have_them(self):
         flags = ("--qualities=50", "--map=contrast", "--subsampling=4:4:4")

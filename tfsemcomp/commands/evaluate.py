@@ -14,6 +14,7 @@ from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
     from tfsemcomp.cli import Parser
+    from tfsemcomp.evaluation.summary import Summary
 
 _CLASS_FOLDERS = "folders"
 _LIST_SUFFIXES = (".txt", ".tsv")
@@ -225,15 +226,73 @@ def add_report(parser: Parser) -> None:
         "DIR", type=pathlib.Path, help="Directory that `evaluate` filled."
     )
     parser.add_flag("title", help="Heading of the page.")
-    parser.add_flag("reference", help="Codec that the others are compared with.")
+    parser.add_flag(
+        "reference",
+        help="Curve that the others are compared with, measured or quoted (jpeg).",
+    )
+    parser.add_flag(
+        "anchors",
+        help="Quoted curves to draw beside the measured ones: kodak, tecnick or none. "
+        "Default: those of the images, if they are one of these sets.",
+    )
+    parser.add_flag(
+        "pictures",
+        type=int,
+        metavar="N",
+        help="Images to show in the page, at most (12); numbers hold all.",
+    )
+    parser.add_switch(
+        "figures", help="Draw DIR/figures/*.png and *.svg, for print, as well."
+    )
+    parser.add_switch("markdown", help="Write the tables to DIR/report.md as well.")
 
 
 def run_report(args: argparse.Namespace, console: Console) -> int:
-    """Writes the page of a result folder."""
+    """Writes the page of a result folder, and what else is asked for."""
     from tfsemcomp.evaluation import report
 
-    options = {"title": args.title, "reference": args.reference}
-    options = {name: value for name, value in options.items() if value is not None}
+    options = _given(args, "title", "reference", "anchors", "pictures")
     path = report.write_report(args.DIR, **options)
-    console.result({"report": path}, str(path))
+    facts: dict[str, Any] = {"report": path}
+    written = [path]
+    if args.figures or args.markdown:
+        from tfsemcomp.evaluation import summary, table
+
+        found = summary.summarise(
+            table.read(args.DIR), dataset=options.get("anchors", summary.AUTO)
+        )
+        if args.figures:
+            facts["figures"] = _draw(args, found)
+            written += facts["figures"]
+        if args.markdown:
+            facts["markdown"] = _write_tables(args, found, facts.get("figures", []))
+            written.append(facts["markdown"])
+    console.result(facts, "\n".join(map(str, written)))
     return 0
+
+
+def _draw(args: argparse.Namespace, found: Summary) -> list[pathlib.Path]:
+    from tfsemcomp.evaluation import figures, layout
+
+    return figures.write_figures(
+        found, args.DIR / layout.FIGURES_NAME, reference=args.reference
+    )
+
+
+def _write_tables(
+    args: argparse.Namespace, found: Summary, figures: Sequence[pathlib.Path]
+) -> pathlib.Path:
+    from tfsemcomp.evaluation import markdown
+
+    return markdown.write_markdown(
+        found,
+        args.DIR,
+        figures=[path for path in figures if path.suffix == ".png"],
+        **_given(args, "title", "reference"),
+    )
+
+
+def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the flags that have a value."""
+    values = {name: getattr(args, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -8,6 +8,8 @@
     OUT/files/CODEC/IMAGE.SETTING.LAYER.png    what one compressed file carries beside
         or .txt                                its pixels: edges, labels, caption, ...
     OUT/report.html                            the page (report.py)
+    OUT/report.md                              its tables as Markdown (markdown.py)
+    OUT/figures/KIND_METRIC.png, .svg          its plots, for print (figures.py)
 
 Names are percent-encoded, so that any picture name, with folders in it or not, is one
 plain and unique file name; long ones end in a hash in place of the rest. A layer is
@@ -24,6 +26,8 @@ import urllib.parse
 from tfsemcomp.evaluation.table import Row
 
 REPORT_NAME = "report.html"
+MARKDOWN_NAME = "report.md"
+FIGURES_NAME = "figures"
 # No dots, so that names with dots in them stay apart; a letter first, since settings
 # such as "quality=0.5" end in digits.
 _LAYER = re.compile(r"[a-z][a-z0-9_]*")

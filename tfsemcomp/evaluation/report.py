@@ -34,7 +34,6 @@ _SCRIPTS = (
     "tables.js",
     "main.js",
 )
-_REFERENCE = "jpeg"
 # What a plot can tell apart; more would only make the page longer.
 _DIGITS = 8
 
@@ -79,31 +78,17 @@ def write_report(
     if not results.rows:
         raise SemCompError(f"{folder}: the results table has no rows, nothing to show.")
     found = summary.summarise(results, dataset=anchors)
-    baseline = _baseline(found, reference)
+    baseline = found.reference(reference)
     content = _content(folder, results, found, pictures)
     content |= {
         "ours": ours,
         # Files at equal bytes are there of measured codecs only.
-        "reference": baseline if baseline in found.names() else _baseline(found, None),
+        "reference": baseline if baseline in found.names() else found.reference(),
         "baseline": baseline,
     }
     path = folder / layout.REPORT_NAME
     images.write_atomic(path, _page(content, title, notes).encode("utf-8"))
     return path
-
-
-def _baseline(found: Summary, wanted: str | None) -> str:
-    measured = found.names()
-    if wanted is None:
-        first = next(iter(measured), "")
-        return _REFERENCE if _REFERENCE in measured else first
-    known = (*measured, *(curve.name for curve in found.quoted()))
-    if wanted not in known:
-        raise ValueError(
-            f"`reference` must be one of the curves {', '.join(known)}, received "
-            f"{wanted!r}."
-        )
-    return wanted
 
 
 def _page(content: dict[str, Any], title: str, notes: str) -> str:
@@ -163,6 +148,7 @@ def _content(
             for curve in found.quoted()
         },
         "warning": found.warning(),
+        "circumstances": found.circumstances(),
         "comparisons": {
             name: _comparisons(group, found.main_quoted(name))
             for name, group in found.curves.items()

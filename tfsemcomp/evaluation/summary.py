@@ -7,7 +7,8 @@ at equal rates, speeds, and what failed.
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from tfsemcomp.metrics.registry import Metric
 
 AUTO = "auto"
 NONE = "none"
+# The curve that others are compared with where none is named, if it is there.
+_REFERENCE = "jpeg"
 # Rates in bits per pixel at which curves are compared; thumbnails to near lossless.
-RATES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 # What people look at first, and the order of it.
 MAIN_METRICS = (
     "roi_psnr",
@@ -104,6 +107,7 @@ class Summary:
         speeds: of each measured curve.
         failures: rows without results.
         images: names of the pictures.
+        meta: the description of the run; see `sweep.run_sweep`.
     """
 
     metrics: tuple[Metric, ...]
@@ -112,6 +116,7 @@ class Summary:
     speeds: tuple[Speed, ...]
     failures: tuple[Row, ...]
     images: tuple[str, ...]
+    meta: Mapping[str, Any]
 
     def names(self) -> tuple[str, ...]:
         """The measured curves' names."""
@@ -142,9 +147,57 @@ class Summary:
             "values."
         )
 
+    def circumstances(self) -> list[tuple[str, str]]:
+        """What made the table, as far as it tells: names and texts."""
+        found = {
+            "tfsemcomp": self.meta.get("tfsemcomp"),
+            "commit": self.meta.get("commit"),
+            "machine": self.meta.get("machine"),
+            "models": self.meta.get("models"),
+            "ROI map": self.meta.get("roi_map"),
+            "observers": self.meta.get("observers"),
+            "runs of which the median time counts": self.meta.get("repeats"),
+            "processes": self.meta.get("workers"),
+            "seed": self.meta.get("seed"),
+            "versions": self.meta.get("versions"),
+        }
+        return [(name, _text(value)) for name, value in found.items() if _text(value)]
+
     def find(self, metric: str, name: str) -> Curve | None:
         """The curve of this name in this metric, if there is one."""
         return next((c for c in self.curves[metric] if c.name == name), None)
+
+    def shown(self, metric: str) -> tuple[Curve, ...]:
+        """The measured curves of a metric and the main quoted ones."""
+        main = self.main_quoted(metric)
+        return tuple(c for c in self.curves[metric] if c.measured or c.name in main)
+
+    def main_metrics(self) -> tuple[Metric, ...]:
+        """Those of MAIN_METRICS that there are curves of; else all with curves."""
+        drawn = [metric for metric in self.metrics if self.curves[metric.name]]
+        main = [metric for metric in drawn if metric.name in MAIN_METRICS]
+        return tuple(main or drawn)
+
+    def reference(self, wanted: str | None = None) -> str:
+        """The name of the curve that others are compared with.
+
+        Args:
+            wanted: that name; None for jpeg, or the first where there is no jpeg.
+
+        Raises:
+            ValueError: no curve has the name.
+        """
+        measured = self.names()
+        if wanted is None:
+            first = next(iter(measured), "")
+            return _REFERENCE if _REFERENCE in measured else first
+        known = (*measured, *(curve.name for curve in self.quoted()))
+        if wanted not in known:
+            raise ValueError(
+                f"`reference` must be one of the curves {', '.join(known)}, received "
+                f"{wanted!r}."
+            )
+        return wanted
 
 
 def summarise(table: Table, *, dataset: str = AUTO) -> Summary:
@@ -174,6 +227,7 @@ def summarise(table: Table, *, dataset: str = AUTO) -> Summary:
         speeds=_speeds(table),
         failures=tuple(row for row in table.rows if row.error),
         images=images,
+        meta=table.meta,
     )
 
 
@@ -236,6 +290,15 @@ def rates_of(found: Iterable[Curve]) -> tuple[float, ...]:
         for rate in RATES
         if any(curve.rates[0] <= rate <= curve.rates[-1] for curve in found)
     )
+
+
+def _text(value: Any) -> str:
+    """A part of a description in words; "" if it says nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return "" if value in (None, False) else str(value)
 
 
 def _in_order(names: Sequence[str]) -> list[str]:

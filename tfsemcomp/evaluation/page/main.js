@@ -105,6 +105,11 @@ function drawFailures() {
   byId("failures-table").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines));
 }
 
+function drawCircumstances() {
+  byId("circumstances").hidden = !data.circumstances.length;
+  byId("facts").replaceChildren(...data.circumstances.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
+}
+
 function start() {
   const failed = data.rows.length - goodRows.length;
   const facts = [`${imageNames.length} pictures`, `${seriesNames.join(", ")}`, `${goodRows.length} files`];
@@ -121,6 +126,7 @@ function start() {
   drawTableTools();
   drawTable();
   drawFailures();
+  drawCircumstances();
 }
 start();
 // Large plots are as wide as the page.

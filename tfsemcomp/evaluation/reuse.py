@@ -25,7 +25,8 @@ def load(
 
     A row is kept if it has no error, has every column wanted, and its picture is still
     the same file. All are dropped, and the log says why, if the versions, models or
-    options that they were made with are others now.
+    options that they were made with are others now. The commit does not count: who
+    changes the code without its version must not resume.
 
     Args:
         out: the result folder.

@@ -261,27 +261,23 @@ def run_sweep(
     jobs = plan(codecs, qualities, settings)
     pictures = name_pictures(images)
     out = pathlib.Path(out)
+    columns = picture_metrics.columns(metrics)
     meta = {
         "tfsemcomp": version.__version__,
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         "models": provenance.models(job.codec for job in jobs),
         "machine": provenance.machine(),
-        "metrics": list(metrics),
+        "metrics": list(columns),
         "observers": list(observers),
         "labels": _labels_digest(labels),
         "roi_map": roi_map if isinstance(roi_map, str) else bool(roi_map),
         "repeats": repeats,
         "seed": seed,
         "workers": [workers],
-        "images": {
-            image: provenance.file_digest(path) for image, path in pictures.items()
-        },
+        "images": {i: provenance.file_digest(path) for i, path in pictures.items()},
     }
-    kept = Table((), meta)
-    if resume:
-        columns = picture_metrics.columns(metrics)
-        kept = reuse.load(out, meta, columns, keep_files)
+    kept = reuse.load(out, meta, columns, keep_files) if resume else Table((), meta)
     ledger = _Ledger(out, kept, [(i, *job.key) for i in pictures for job in jobs])
     options = _Options(
         metrics=metrics,

@@ -45,6 +45,7 @@ class Gdn(tf.keras.layers.Layer):
             (channels, channels),
             initializer=lambda *_, **__: root_of(0.1 * tf.eye(channels)),
         )
+        super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises `inputs`."""

@@ -23,7 +23,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -59,15 +59,23 @@ _STRINGS = {
 _INTEGERS = {"image/height": "height", "image/width": "width", "label": "label"}
 
 
-def serialize(record: Record) -> bytes:
-    """Returns the record as the bytes of a ``tf.train.Example``."""
+def serialize(
+    record: Record, further: Mapping[str, tf.train.Feature] | None = None
+) -> bytes:
+    """Returns the record as the bytes of a ``tf.train.Example``.
+
+    Args:
+        record: the record.
+        further: features of schemas that build on this one (compressed.py).
+    """
     features = {
-        key: _bytes_feature([getattr(record, field)]) for key, field in _STRINGS.items()
+        key: bytes_feature(getattr(record, field)) for key, field in _STRINGS.items()
     }
     for key, field in _INTEGERS.items():
         value = tf.train.Int64List(value=[getattr(record, field)])
         features[key] = tf.train.Feature(int64_list=value)
-    features["captions"] = _bytes_feature(record.captions)
+    features["captions"] = bytes_feature(*record.captions)
+    features |= further or {}
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)
 
@@ -85,9 +93,20 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return tf.io.parse_single_example(serialized, spec)
 
 
-def _bytes_feature(values: Iterable[str | bytes]) -> tf.train.Feature:
+def bytes_feature(*values: str | bytes) -> tf.train.Feature:
+    """A feature of bytes, or of text as UTF-8."""
     encoded = [v.encode() if isinstance(v, str) else v for v in values]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+
+
+def from_parsed(parsed: Mapping[str, tf.Tensor]) -> Record:
+    """The record whose features `parse` gave, outside a graph."""
+    strings = {field: parsed[key].numpy() for key, field in _STRINGS.items()}
+    for field in ("name", "class_text"):
+        strings[field] = strings[field].decode()
+    integers = {field: int(parsed[key]) for key, field in _INTEGERS.items()}
+    captions = tuple(text.decode() for text in parsed["captions"].numpy())
+    return Record(**strings, **integers, captions=captions)
 
 
 def shard_name(split: str, index: int, shards: int) -> str:
@@ -101,6 +120,7 @@ def write_shards(
     split: str,
     shards: int,
     classes: Sequence[str] = (),
+    **further: object,
 ) -> dict:
     """Writes records, dealt in turn to `shards` files, and the split's index.
 
@@ -113,6 +133,7 @@ def write_shards(
         split: "train", "test", ...
         shards: number of files, >= 1.
         classes: class names in the order of the labels.
+        **further: entries of the index beyond those of every one, in JSON types.
     Returns: the index as written.
     Raises:
         ValueError: if `shards` is below 1.
@@ -129,12 +150,14 @@ def write_shards(
         counts = _write_in_turn(records, temporary)
         if not sum(counts):
             raise SemCompError(f"no image for split '{split}': nothing was written.")
-        index = _publish(temporary, counts, folder, split, classes)
+        for number, path in enumerate(temporary):
+            name = shard_name(split, number, shards)
+            tf.io.gfile.rename(path, tf.io.gfile.join(folder, name), overwrite=True)
     finally:
         for path in temporary:
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)
-    return index
+    return write_index(folder, split, counts, classes, **further)
 
 
 def _write_in_turn(records: Iterable[Record], paths: list[str]) -> list[int]:
@@ -150,16 +173,28 @@ def _write_in_turn(records: Iterable[Record], paths: list[str]) -> list[int]:
     return counts
 
 
-def _publish(
-    temporary: list[str],
-    counts: list[int],
+def write_index(
     folder: str,
     split: str,
-    classes: Sequence[str],
+    counts: Sequence[int],
+    classes: Sequence[str] = (),
+    **further: object,
 ) -> dict:
+    """Writes the index of a split whose shards are all there.
+
+    Args:
+        folder: of the shards.
+        split: "train", "test", ...
+        counts: records in each shard, in order.
+        classes: class names in the order of the labels.
+        **further: entries beyond those of every index, in JSON types.
+
+    Returns: the index.
+    """
     entries = []
-    for number, (path, count) in enumerate(zip(temporary, counts, strict=True)):
-        name = shard_name(split, number, len(temporary))
+    for number, count in enumerate(counts):
+        name = shard_name(split, number, len(counts))
+        path = tf.io.gfile.join(folder, name)
         entries.append(
             {
                 "file": name,
@@ -168,19 +203,23 @@ def _publish(
                 "sha256": _sha256(path),
             }
         )
-        tf.io.gfile.rename(path, tf.io.gfile.join(folder, name), overwrite=True)
     index = {
         "schema": SCHEMA_VERSION,
         "split": split,
         "records": sum(counts),
         "classes": list(classes),
+        **further,
         "shards": entries,
     }
-    path = index_path(folder, split)
-    with tf.io.gfile.GFile(path + ".tmp", "w") as file:
-        file.write(json.dumps(index, indent=1) + "\n")
-    tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+    write_json(index_path(folder, split), index)
     return index
+
+
+def write_json(path: str, content: dict) -> None:
+    """Writes a JSON file, all of it or nothing."""
+    with tf.io.gfile.GFile(path + ".tmp", "w") as file:
+        file.write(json.dumps(content, indent=1) + "\n")
+    tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
 
 
 def index_path(folder: str, split: str) -> str:

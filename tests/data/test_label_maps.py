@@ -1,0 +1,44 @@
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp import images
+from tfsemcomp.data import label_maps
+from tfsemcomp.errors import BitstreamError, SemCompError
+
+LABELS = (np.arange(30, dtype=np.uint8).reshape(5, 6) * 9) % 256
+
+
+class LabelMapsTest(SemCompTestCase):
+    def test_files_round_trip(self):
+        path = self.folder / "1.png"
+        label_maps.write(path, LABELS)
+        np.testing.assert_array_equal(label_maps.read(path), LABELS)
+
+    def test_a_palette_is_for_looking_only(self):
+        picture = Image.fromarray(LABELS, "P")
+        picture.putpalette([255 - value for value in range(256) for _ in range(3)])
+        content = io.BytesIO()
+        picture.save(content, "PNG")
+        found = label_maps.decode(content.getvalue())
+        np.testing.assert_array_equal(found, LABELS)
+
+    def test_scaling_invents_no_class(self):
+        small = label_maps.resize(LABELS, 3, 4)
+        self.assertEqual(small.shape, (3, 4))
+        self.assertContainsSubset(set(small.flat), set(LABELS.flat))
+        same = label_maps.resize(np.repeat(np.repeat(LABELS, 2, 0), 2, 1), 5, 6)
+        np.testing.assert_array_equal(same, LABELS)
+
+    def test_refuses_other_files(self):
+        colour = images.encode(smooth_image(5, 6), "png")
+        with self.assertRaisesRegex(BitstreamError, "grey or indexed"):
+            label_maps.decode(colour, "x.png")
+        with self.assertRaisesRegex(BitstreamError, "no whole PNG"):
+            label_maps.decode(label_maps.encode(LABELS)[:50])
+        with self.assertRaisesRegex(BitstreamError, "must be a PNG"):
+            label_maps.decode(b"GIF89a")
+        with self.assertRaisesRegex(SemCompError, "cannot read"):
+            label_maps.read(self.folder / "none.png")

@@ -50,7 +50,8 @@ class BackbonesTest(SemCompTestCase):
 
     def test_pictures_of_a_stack_do_not_touch(self):
         backbone = backbones.load(self.files["mobilenet"])
-        pictures = np.stack([smooth_image(40, 50, seed) for seed in range(3)])
+        # More than one batch of `embed`.
+        pictures = np.stack([smooth_image(40, 50, seed) for seed in range(18)])
         together = backbone.embed(pictures)
         for picture, embedded in zip(pictures, together, strict=True):
             alone = backbone.embed(picture[None])[0]

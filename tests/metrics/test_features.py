@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
@@ -12,7 +13,7 @@ from tests.metrics import pictures
 from tests.metrics.networks import weights_file
 from tfsemcomp import metrics
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.metrics import backbones, inputs
+from tfsemcomp.metrics import backbones, features, inputs
 
 HEIGHT, WIDTH = 72, 90
 SMALL = smooth_image(HEIGHT, WIDTH)
@@ -87,6 +88,14 @@ class FeaturesTest(SemCompTestCase):
         found = metrics.feature_dists(SMALL, image, self.backbone)
         self.assertAlmostEqual(found, 1 - np.mean(similarities), delta=1e-6)
 
+    @parameterized.parameters(*FAMILIES)
+    def test_strips_of_rows_change_nothing(self, family):
+        image = pictures.noisy(SMALL, 8)
+        expected = self._measure(family, SMALL, image)
+        with mock.patch.object(features, "_STRIP", 10_000):
+            found = self._measure(family, SMALL, image)
+        self.assertAlmostEqual(found, expected, places=12)
+
     def test_a_constant_map_weighs_nothing(self):
         image = pictures.noisy(SMALL, 8)
         expected = metrics.feature_lpips(SMALL, image, self.backbone)
@@ -127,7 +136,9 @@ class FeaturesTest(SemCompTestCase):
 
 
 class FamiliesTest(SemCompTestCase):
-    @parameterized.parameters("top1", "top5", "preserved", "miou")
+    @parameterized.parameters(
+        *(name for name, family in metrics.FAMILIES.items() if family.function is None)
+    )
     def test_columns_of_observers_have_labels_but_no_function(self, family):
         metric = metrics.get(f"{family}@resnet50")
         self.assertEqual(metric.name, f"{family}@resnet50")

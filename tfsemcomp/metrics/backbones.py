@@ -38,6 +38,8 @@ STAGES = {
         "block5_conv3",
     ),
 }
+# Pictures that `embed` runs at once.
+_BATCH = 16
 # The shortest side that leaves a position at the last stage.
 SHORTEST_SIDE = 32
 
@@ -90,7 +92,12 @@ class Backbone:
         Raises:
             ValueError: pictures of another type or shape.
         """
-        return self.features(images)[-1].mean(axis=(1, 2))
+        inputs.check_pictures(images, "images")
+        batches = (
+            self.features(images[start : start + _BATCH])[-1].mean(axis=(1, 2))
+            for start in range(0, len(images), _BATCH)
+        )
+        return np.concatenate(list(batches))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Backbone:

@@ -3,7 +3,7 @@
 Sources: Heusel et al., "GANs trained by a two time-scale update rule converge to a
 local Nash equilibrium", NeurIPS 2017 (FID); Binkowski, Sutherland, Arbel, Gretton,
 "Demystifying MMD GANs", ICLR 2018 (KID); Mentzer, Toderici, Tschannen, Agustsson,
-"High-fidelity generative image compression", NeurIPS 2020, appendix A.7 (patches).
+"High-fidelity generative image compression", NeurIPS 2020, appendix (patches).
 """
 
 import numpy as np

@@ -17,6 +17,8 @@ from tfsemcomp.metrics.backbones import SHORTEST_SIDE, Backbone
 
 # Keeps a position without any activity at zero instead of dividing by it.
 _TINY = 1e-10
+# Values of a stage that are taken to double precision at once.
+_STRIP = 2**19
 # DISTS's constants, for pixels in [0, 1].
 _C1 = 1e-6
 _C2 = 1e-6
@@ -25,9 +27,16 @@ _C2 = 1e-6
 def _stages(
     reference: np.ndarray, image: np.ndarray, backbone: Backbone
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each stage of both pictures, float64 [h,w,C]."""
+    """Each stage of both pictures, float32 [h,w,C]."""
     for stage in backbone.features(np.stack([reference, image])):
-        yield stage[0].astype(np.float64), stage[1].astype(np.float64)
+        yield stage[0], stage[1]
+
+
+def _strips(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cuts a stage into float64 strips of rows: whole ones would take much memory."""
+    rows = max(1, _STRIP // x[0].size)
+    for start in range(0, len(x), rows):
+        yield tuple(plane[start : start + rows].astype(np.float64) for plane in (x, y))
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
@@ -37,8 +46,12 @@ def _unit(features: np.ndarray) -> np.ndarray:
 
 
 def _distance_map(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    difference = _unit(x) - _unit(y)
-    return np.einsum("hwc,hwc->hw", difference, difference)
+    """Squared distance of the unit vectors at each position, float64 [h,w]."""
+    strips = []
+    for a, b in _strips(x, y):
+        difference = _unit(a) - _unit(b)
+        strips.append(np.einsum("hwc,hwc->hw", difference, difference))
+    return np.concatenate(strips)
 
 
 def feature_lpips(
@@ -97,14 +110,16 @@ def weighted_feature_lpips(
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> float:
     """Texture and structure similarity of one stage, the mean over both."""
-    mean_x, mean_y = x.mean(axis=(0, 1)), y.mean(axis=(0, 1))
-    x, y = x - mean_x, y - mean_y
     positions = x.shape[0] * x.shape[1]
-    variance_x = np.einsum("hwc,hwc->c", x, x) / positions
-    variance_y = np.einsum("hwc,hwc->c", y, y) / positions
-    covariance = np.einsum("hwc,hwc->c", x, y) / positions
+    mean_x, mean_y = (p.mean(axis=(0, 1), dtype=np.float64) for p in (x, y))
+    variances, covariance = np.zeros_like(mean_x), np.zeros_like(mean_x)
+    for a, b in _strips(x, y):
+        a, b = a - mean_x, b - mean_y
+        variances += np.einsum("hwc,hwc->c", a, a) + np.einsum("hwc,hwc->c", b, b)
+        covariance += np.einsum("hwc,hwc->c", a, b)
+    variances, covariance = variances / positions, covariance / positions
     texture = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
-    structure = (2 * covariance + _C2) / (variance_x + variance_y + _C2)
+    structure = (2 * covariance + _C2) / (variances + _C2)
     return float((texture.mean() + structure.mean()) / 2)
 
 

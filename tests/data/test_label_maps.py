@@ -8,7 +8,7 @@ from tfsemcomp import images
 from tfsemcomp.data import label_maps
 from tfsemcomp.errors import BitstreamError, SemCompError
 
-LABELS = (np.arange(30, dtype=np.uint8).reshape(5, 6) * 9) % 256
+LABELS = np.arange(0, 240, 8, dtype=np.uint8).reshape(5, 6)
 
 
 class LabelMapsTest(SemCompTestCase):
@@ -18,7 +18,8 @@ class LabelMapsTest(SemCompTestCase):
         np.testing.assert_array_equal(label_maps.read(path), LABELS)
 
     def test_a_palette_is_for_looking_only(self):
-        picture = Image.fromarray(LABELS, "P")
+        picture = Image.new("P", (6, 5))
+        picture.putdata(LABELS.ravel().tolist())
         picture.putpalette([255 - value for value in range(256) for _ in range(3)])
         content = io.BytesIO()
         picture.save(content, "PNG")

@@ -59,7 +59,7 @@ def decode(data: bytes, name: str = "label map") -> np.ndarray:
 def encode(labels: np.ndarray) -> bytes:
     """Makes the PNG of a label map, uint8 [H,W]."""
     content = io.BytesIO()
-    Image.fromarray(labels, "L").save(content, "PNG", optimize=True)
+    Image.fromarray(labels).save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
@@ -84,4 +84,4 @@ def resize(labels: np.ndarray, height: int, width: int) -> np.ndarray:
         uint8 [height,width].
     """
     nearest = Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(labels, "L").resize((width, height), nearest))
+    return np.asarray(Image.fromarray(labels).resize((width, height), nearest))

@@ -37,29 +37,44 @@ def _information(
     return kept, np.log1p(variance_x / _NOISE)
 
 
-def _ratio(reference: np.ndarray, image: np.ndarray, weights: np.ndarray) -> float:
+def _sum(values: np.ndarray, weights: np.ndarray | None, window: np.ndarray) -> float:
+    """Sum over windows, each weighted by the mean of the weights under it."""
+    if weights is None:
+        return float(values.sum())
+    return float((values * inputs.filter_valid(weights, window)).sum())
+
+
+def _extend(plane: np.ndarray) -> np.ndarray:
+    return inputs.extend(plane, _SHORTEST_SIDE, _SHORTEST_SIDE)
+
+
+def _shrink(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """The plane at the next scale."""
+    return inputs.filter_valid(plane, window)[::2, ::2]
+
+
+def _ratio(
+    reference: np.ndarray, image: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Information kept over information held, under weights of the same size."""
-    x, y, weights = (
-        inputs.extend(plane, _SHORTEST_SIDE, _SHORTEST_SIDE)
-        for plane in (inputs.luma(reference), inputs.luma(image), weights)
-    )
-    changed = ((x != y) & (weights > 0.0)).any()
+    x, y = _extend(inputs.luma(reference)), _extend(inputs.luma(image))
+    changed = x != y
+    if weights is not None:
+        weights = _extend(weights)
+        changed &= weights > 0.0
     # Variances do not change with an offset, and small numbers cancel with less error.
     offset = x.mean()
     x, y = x - offset, y - offset
     kept, held = 0.0, 0.0
     for scale, window in enumerate(_WINDOWS):
         if scale > 0:
-            x, y, weights = (
-                inputs.filter_valid(plane, window)[::2, ::2]
-                for plane in (x, y, weights)
-            )
+            x, y = _shrink(x, window), _shrink(y, window)
+            weights = None if weights is None else _shrink(weights, window)
         told, all_there = _information(x, y, window)
-        under = inputs.filter_valid(weights, window)
-        kept += float((told * under).sum())
-        held += float((all_there * under).sum())
+        kept += _sum(told, weights, window)
+        held += _sum(all_there, weights, window)
     if held == 0.0:
-        return float(not changed)
+        return float(not changed.any())
     return kept / held
 
 
@@ -83,7 +98,7 @@ def vifp(reference: np.ndarray, image: np.ndarray) -> float:
         ValueError: inputs of another type or of two sizes.
     """
     inputs.check_pair(reference, image)
-    return _ratio(reference, image, np.ones(reference.shape[:2]))
+    return _ratio(reference, image)
 
 
 def weighted_vifp(

@@ -1,5 +1,6 @@
 import hashlib
 import pathlib
+from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
@@ -83,6 +84,16 @@ class BackbonesTest(SemCompTestCase):
         np.savez(self.folder / "other.npz", a=np.zeros(3))
         with self.assertRaisesRegex(BitstreamError, "none of the arrays"):
             backbones.load(self.folder / "other.npz")
+
+    def test_says_so_when_a_file_cannot_be_read(self):
+        path = self.folder / "weights.npz"
+        path.touch()
+        failing = mock.Mock(side_effect=PermissionError("denied"))
+        with (
+            mock.patch.object(backbones.trunks, "detect", failing),
+            self.assertRaisesRegex(SemCompError, "cannot read the weights.*denied"),
+        ):
+            backbones.load(path)
 
     def test_refuses_what_are_no_pictures(self):
         backbone = backbones.load(self.files["mobilenet"])

@@ -140,9 +140,12 @@ def _identify(name_or_path: str | os.PathLike[str]) -> tuple[str, str, str]:
             f"{text!r} is neither a backbone ({', '.join(STAGES)}) nor a file: name "
             "one, or give the path of an npz with its weights."
         )
-    network = trunks.detect(text)
-    status = os.stat(text)
-    digest = _digest(text, status.st_mtime_ns, status.st_size)
+    try:
+        network = trunks.detect(text)
+        status = os.stat(text)
+        digest = _digest(text, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise SemCompError(f"cannot read the weights in {text}: {error}.") from error
     return network, text, f"{network}-{digest[:8]}"
 
 

@@ -1,7 +1,8 @@
-# make demo   environment, then three photos to content-aware JPEGs and a report
-# make test   environment, then all tests
-# make lint   style of the code
-# make venv   the environment alone (.venv), for Python 3.10 or 3.11
+# make demo     environment, then three photos to content-aware JPEGs and a report
+# make test     environment, then all tests
+# make lint     style of the code
+# make venv     the environment alone (.venv), for Python 3.10 or 3.11
+# make results  DATA_DIR=DIR: measure all codecs on DIR/kodak, write docs/RESULTS.md
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,13 +13,19 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test lint format venv clean
+.PHONY: demo test lint format venv results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+
+results: $(STAMP)
+	@if [ -z "$(DATA_DIR)" ]; then echo "error: name the folder that has the 24 Kodak\
+	 pictures in kodak/: make results DATA_DIR=FOLDER" >&2; exit 1; fi
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/benchmark_codecs.py \
+	 --images="$(DATA_DIR)/kodak" --out=results/codecs --docs=docs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

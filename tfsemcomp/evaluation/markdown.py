@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from tfsemcomp import images
 from tfsemcomp.evaluation import bd_rate, curves, layout, summary
+from tfsemcomp.evaluation.bd_rate import BdRate
 from tfsemcomp.evaluation.curves import Curve
 from tfsemcomp.evaluation.summary import Summary
 from tfsemcomp.metrics.registry import Metric
@@ -97,7 +98,7 @@ def bd_rates(
     for name in names:
         tests = [found.find(metric.name, name) for metric in chosen]
         cells = [
-            _rate_cell(anchors[metric.name], test, metric, reasons) if test else ""
+            _numbered_cell(anchors[metric.name], test, metric, reasons) if test else ""
             for metric, test in zip(chosen, tests, strict=True)
         ]
         if any(cells):
@@ -108,19 +109,46 @@ def bd_rates(
     return "\n\n".join([table(head, lines), *notes])
 
 
-def _rate_cell(anchor: Curve, test: Curve, metric: Metric, reasons: list[str]) -> str:
-    if anchor.name == test.name:
-        return "reference"
+def rate_cell(found: Summary, metric: Metric, reference: str, name: str) -> str:
+    """One BD-rate with its range, or why there is none.
+
+    Args:
+        found: of a table.
+        metric: of which.
+        reference: the name of the curve to compare with.
+        name: of the curve to judge.
+
+    Returns:
+        The text; "" where the metric has no curve of either name.
+    """
+    anchor, test = (found.find(metric.name, which) for which in (reference, name))
+    if not (anchor and test):
+        return ""
     comparison = summary.compare(anchor, test)
-    result = comparison.result
-    if result is None:
-        if comparison.reason not in reasons:
-            reasons.append(comparison.reason)
-        return f"{_DASH} ({reasons.index(comparison.reason) + 1})"
+    if comparison.result is None:
+        return f"{_DASH} ({comparison.reason})"
+    return _rate_text(comparison.result, metric)
+
+
+def _rate_text(result: BdRate, metric: Metric) -> str:
     unit = bd_rate.axis_unit(metric.name)
     digits = 1 if unit == "dB" else 3
     span = f"{result.low:.{digits}f}{_DASH}{result.high:.{digits}f} {unit}".strip()
     return f"{signed(result.percent)} % ({span})"
+
+
+def _numbered_cell(
+    anchor: Curve, test: Curve, metric: Metric, reasons: list[str]
+) -> str:
+    """As `rate_cell`, with a number in place of the reason, which may be long."""
+    if anchor.name == test.name:
+        return "reference"
+    comparison = summary.compare(anchor, test)
+    if comparison.result is not None:
+        return _rate_text(comparison.result, metric)
+    if comparison.reason not in reasons:
+        reasons.append(comparison.reason)
+    return f"{_DASH} ({reasons.index(comparison.reason) + 1})"
 
 
 def at_rates(

@@ -140,6 +140,9 @@ class DctAnalysis(layers.Layer):
 
     x [B,H,W,3] --BlockDct--> c [B,H/8,W/8,192] --ResidualBranch--> + --> y
 
+    The DCT and the sum are float32 under any policy: bfloat16 tells a DC coefficient
+    to two grey levels only. The branch follows the policy.
+
     Args:
         width: of the branch.
         blocks: of the branch.
@@ -150,15 +153,15 @@ class DctAnalysis(layers.Layer):
     """
 
     def __init__(self, width: int, blocks: int, **kwargs) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.width, self.blocks = width, blocks
-        self.transform = block_dct.BlockDct()
+        self.transform = block_dct.BlockDct(dtype="float32")
         self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
 
     def call(self, x: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         """Analyses pictures."""
         c = self.transform(x)
-        return c + self.branch(c, condition)
+        return c + tf.cast(self.branch(c, condition), c.dtype)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -169,7 +172,8 @@ class DctAnalysis(layers.Layer):
 class DctSynthesis(layers.Layer):
     """g_s around an inverse block DCT: x_hat = IDCT(y_hat + R(y_hat)).
 
-    Neighbouring blocks meet in R's 3x3 kernels: it takes off blocking and ringing.
+    Neighbouring blocks meet in R's 3x3 kernels: it takes off blocking and ringing. The
+    DCT and the sum are float32, as in `DctAnalysis`.
 
     Args:
         width: of the branch.
@@ -181,14 +185,15 @@ class DctSynthesis(layers.Layer):
     """
 
     def __init__(self, width: int, blocks: int, **kwargs) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.width, self.blocks = width, blocks
-        self.transform = block_dct.BlockDct(inverse=True)
+        self.transform = block_dct.BlockDct(inverse=True, dtype="float32")
         self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
 
     def call(self, y_hat: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         """Synthesises pictures."""
-        return self.transform(y_hat + self.branch(y_hat, condition))
+        correction = tf.cast(self.branch(y_hat, condition), y_hat.dtype)
+        return self.transform(y_hat + correction)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -19,7 +19,7 @@ import io
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from tfsemcomp import images
 from tfsemcomp.errors import BitstreamError, ModelMismatchError, SemCompError
 from tfsemcomp.evaluation import observer_networks
 from tfsemcomp.evaluation import observer_preprocessing as preprocessing
-from tfsemcomp.evaluation.observer_networks import Network
+from tfsemcomp.evaluation.observer_networks import Network, in_batches
 
 _FORMAT = "tfsemcomp-head 1"
 # The size that the ImageNet weights of the networks in npz files were trained on.
@@ -116,7 +116,7 @@ def embed(
     """
     step = -1 if mirrored else 1
     ready = (preprocessing.prepare(p, trunk.side, crop)[:, ::step] for p in pictures)
-    return np.concatenate([trunk.run(np.stack(b)) for b in _batches(ready)])
+    return np.concatenate([trunk.run(np.stack(b)) for b in in_batches(ready, _BATCH)])
 
 
 def save(path: str | os.PathLike[str], head: Head) -> None:
@@ -194,14 +194,3 @@ def classifier(
 
 def _trunk_name(network: str) -> str:
     return f"{preprocessing.find_network(network)}-imagenet"
-
-
-def _batches(pictures: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    batch: list[np.ndarray] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -9,8 +9,8 @@ import functools
 import os
 import pathlib
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 IMAGENET_CLASSES = 1000
 # keras-cv states no input size for its classifiers.
 _KERAS_CV_SIDE = 224
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +148,18 @@ def imagenet_ids() -> tuple[str, ...]:
     one_each = np.eye(IMAGENET_CLASSES, dtype=np.float32)
     named = _fetch("the list of ImageNet classes", lambda: decode(one_each, top=1))
     return tuple(best[0][0] for best in named)
+
+
+def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Deals items into lists of `size`; the last may be shorter."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _fetch(name: str, load: Callable[[], Any]) -> Any:

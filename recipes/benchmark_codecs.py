@@ -261,7 +261,7 @@ def _codec_table(entries: Sequence[Entry], missing: Mapping[str, str]) -> str:
         [name, f"not measured: {reason}", "", ""] for name, reason in missing.items()
     ]
     head = ["codec", "by", "qualities", "quoted curves of the same"]
-    return markdown.table(head, lines)
+    return markdown.table(head, lines, texts=len(head))
 
 
 def _figure(name: str, found: Summary) -> str:
@@ -288,7 +288,7 @@ def _counterparts(found: Summary) -> list[str]:
     return [
         "## Against quoted curves of the same encoders",
         "What is left is the difference of versions and settings.",
-        markdown.table(head, lines),
+        markdown.table(head, lines, texts=2),
     ]
 
 

@@ -211,7 +211,7 @@ def failures(found: Summary) -> str:
         [summary.series(row), row.setting, row.image, row.error]
         for row in found.failures
     ]
-    return table(["codec", "setting", "picture", "error"], lines)
+    return table(["codec", "setting", "picture", "error"], lines, texts=4)
 
 
 def circumstances(found: Summary) -> str:
@@ -227,9 +227,9 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{'+' if value > 0 else _MINUS}{text}"
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are set to the right."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """A table; so many columns are text, the others are set to the right."""
+    rule = [*["---"] * texts, *["---:"] * (len(head) - texts)]
     return "\n".join(
         f"| {' | '.join(_escape(cell) for cell in line)} |"
         for line in (head, rule, *lines)

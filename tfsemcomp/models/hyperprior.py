@@ -186,9 +186,12 @@ class Hyperprior(tf.keras.Model):
         return transforms.hyper_synthesis(kind, widths, outputs, dtype)
 
     def _make_gains(self) -> None:
-        """Gains that make rounding the best quantiser of the DCT, at high rate."""
+        """Gains that make rounding the best quantiser of the DCT, at high rate.
+
+        Those of a gdn transform, which has no scale yet, are 1 in the middle.
+        """
         steps = _quantiser_steps(self.lmbdas, self.distortion)
-        spread = np.ones(self.size.channels)
+        spread = np.full(self.size.channels, np.exp(np.mean(np.log(steps))))
         if self.size.transform == "dct":
             spread = block_dct.spread()
         start = np.log(spread[None] / steps[:, None])

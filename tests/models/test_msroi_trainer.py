@@ -3,24 +3,11 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase
+from tests.metrics.networks import weights_file
 from tfsemcomp.errors import BitstreamError, SemCompError
 from tfsemcomp.models.msroi_cnn import MsroiCnn
 from tfsemcomp.models.msroi_trainer import MsroiLoss, MsroiTrainer
 from tfsemcomp.models.teacher import Teacher
-
-
-def random_teacher_file(path):
-    # Four times Keras's initial scale, or the signal dies away without statistics.
-    network = tf.keras.applications.MobileNet(include_top=False, weights=None)
-    weights = {
-        f"{layer.name}/{weight.name.split('/')[-1][:-2]}": weight.numpy()
-        * (4 if "kernel" in weight.name else 1)
-        for layer in network.layers
-        for weight in layer.weights
-        if layer.name not in ("conv_pw_13", "conv_pw_13_bn")
-    }
-    np.savez(path, **weights)
-    return str(path)
 
 
 def a_batch(labels):
@@ -59,7 +46,7 @@ class MsroiTrainerTest(SemCompTestCase):
         np.testing.assert_allclose(both, trainer.test_step(only)["label"], rtol=1e-5)
 
     def test_teacher_stays_frozen_and_student_comes_closer(self):
-        path = random_teacher_file(self.folder / "teacher.npz")
+        path = weights_file("MobileNet")
         trainer = a_trainer(teacher=Teacher(path, 3))
         before = [v.numpy() for v in trainer.teacher.variables]
         batch = a_batch([-1, -1, 0, 1])
@@ -78,7 +65,7 @@ class MsroiTrainerTest(SemCompTestCase):
             np.testing.assert_array_equal(old, new)
 
     def test_train_step_is_xla_clean(self):
-        path = random_teacher_file(self.folder / "teacher.npz")
+        path = weights_file("MobileNet")
         for teacher in (None, Teacher(path, 3)):
             trainer = a_trainer(teacher=teacher)
             self.assert_xla_clean(trainer.train_step, a_batch([0, 1, 2, -1]))

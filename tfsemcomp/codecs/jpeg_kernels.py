@@ -1,25 +1,14 @@
 """Compiled loops of the JPEG encoder: transform, symbol statistics, optimal choices.
 
 Blocks are rows of 64 coefficients in zigzag order. All functions release the GIL, touch
-nothing but their arguments and give the same result on every call. Numba compiles
-them at the first call on a machine and keeps the result on disk.
-
-Numba is imported with this module, so it must be imported inside functions only.
+nothing but their arguments and give the same result on every call. They are compiled
+at the first call on a machine (`tfsemcomp.jit`); as that imports Numba, this module
+must be imported inside functions only.
 """
 
-from collections.abc import Callable
-
-import numba
 import numpy as np
 
-
-def _compile(function: Callable) -> Callable:
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        # No folder to keep the result in: compile in each process.
-        return numba.njit(nogil=True)(function)
-
+from tfsemcomp.jit import jit
 
 ZERO_RUN = 0xF0
 END_OF_BLOCK = 0x00
@@ -28,7 +17,7 @@ LOWEST_DC, HIGHEST_DC = -1024, 1023
 _MAX_CODE_LENGTH = 16
 
 
-@_compile
+@jit()
 def to_planes(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """JFIF YCbCr, luma shifted to -128..127, the last row and column repeated.
 
@@ -61,7 +50,7 @@ def to_planes(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return planes
 
 
-@_compile
+@jit()
 def halve(plane: np.ndarray, fit: bool) -> np.ndarray:
     """Means of 2x2 samples, sharpened if `fit`, clipped to -128..127.
 
@@ -100,7 +89,7 @@ def halve(plane: np.ndarray, fit: bool) -> np.ndarray:
     return sharp
 
 
-@_compile
+@jit()
 def to_blocks(
     plane: np.ndarray, rows: int, columns: int, basis: np.ndarray, zigzag: np.ndarray
 ) -> np.ndarray:
@@ -138,7 +127,7 @@ def to_blocks(
     return blocks
 
 
-@_compile
+@jit()
 def bit_length(value: int) -> int:
     """Number of bits of a value >= 0; JPEG's size category of a magnitude."""
     bits = 0
@@ -148,7 +137,7 @@ def bit_length(value: int) -> int:
     return bits
 
 
-@_compile
+@jit()
 def round_blocks(
     blocks: np.ndarray, steps: np.ndarray, thresholds: np.ndarray, levels: np.ndarray
 ) -> None:
@@ -177,7 +166,7 @@ def round_blocks(
                 levels[b, k] = level if scaled >= 0 else -level
 
 
-@_compile
+@jit()
 def count_ac(levels: np.ndarray, counts: np.ndarray) -> None:
     """Adds the AC symbols of sequential blocks to `counts`.
 
@@ -201,7 +190,7 @@ def count_ac(levels: np.ndarray, counts: np.ndarray) -> None:
             counts[END_OF_BLOCK] += 1
 
 
-@_compile
+@jit()
 def count_dc(levels: np.ndarray, order: np.ndarray, counts: np.ndarray) -> None:
     """Adds the DC symbols of blocks, visited in `order`, to `counts`.
 
@@ -217,7 +206,7 @@ def count_dc(levels: np.ndarray, order: np.ndarray, counts: np.ndarray) -> None:
         last = level
 
 
-@_compile
+@jit()
 def code_lengths(counts: np.ndarray, lengths: np.ndarray) -> None:
     """Lengths of the optimal Huffman codes of at most 16 bits, as libjpeg makes them.
 
@@ -279,7 +268,7 @@ def code_lengths(counts: np.ndarray, lengths: np.ndarray) -> None:
             by_length[length] -= 1
 
 
-@_compile
+@jit()
 def _shorten(by_length: np.ndarray) -> None:
     """Limits the number of codes of each length to 16 bits, and frees one code."""
     for length in range(by_length.shape[0] - 1, _MAX_CODE_LENGTH, -1):
@@ -297,7 +286,7 @@ def _shorten(by_length: np.ndarray) -> None:
     by_length[longest] -= 1
 
 
-@_compile
+@jit()
 def choose_ac(
     blocks: np.ndarray,
     steps: np.ndarray,
@@ -384,7 +373,7 @@ def choose_ac(
             best_last = origins[best_last]
 
 
-@_compile
+@jit()
 def choose_dc(
     values: np.ndarray,
     step: float,

@@ -92,6 +92,11 @@ def load_trunk(name_or_path: str) -> Network:
     if key is not None:
         network = observer_networks.keras_application(key, top=False)
         return dataclasses.replace(network, name=_trunk_name(name_or_path))
+    if not os.path.isfile(name_or_path):
+        raise SemCompError(
+            f"the trunk {name_or_path} is not there: give the path of an npz, or a "
+            "network of tf.keras.applications, such as mobilenet."
+        )
     backbone = backbones.load(name_or_path)
     probe = backbone.embed(np.zeros((1, _NPZ_SIDE, _NPZ_SIDE, 3), np.uint8))
     return Network(backbone.name, _NPZ_SIDE, probe.shape[1], backbone.embed)

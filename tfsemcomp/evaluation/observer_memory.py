@@ -49,7 +49,8 @@ class Memory:
             for key, original in zip(keys, originals, strict=True)
             if key not in known
         }
-        results = list(self._run([*unseen.values(), *decoded]))
+        pending = [*unseen.values(), *decoded]
+        results = list(self._run(pending)) if pending else []
         known |= zip(unseen, results[: len(unseen)], strict=True)
         for key in keys:
             self._keep(key, known[key])

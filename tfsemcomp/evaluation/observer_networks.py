@@ -76,8 +76,7 @@ def keras_cv_classifier(preset: str) -> Network:
 
     Args:
         preset: of ``keras_cv.models.ImageClassifier``, such as
-            "efficientnetv2_b0_imagenet_classifier", or a folder that
-            `save_to_preset` wrote.
+            "efficientnetv2_b0_imagenet_classifier", or the folder of its files.
 
     Raises:
         ValueError: no such preset, or a preset without a trained classifier.
@@ -97,8 +96,8 @@ def keras_cv_model(kind: str, preset: str) -> "tf.keras.Model":
 
     Args:
         kind: its class in ``keras_cv.models``.
-        preset: one of that class with weights of its own, or a folder that
-            `save_to_preset` wrote.
+        preset: one of that class with weights of its own, or the folder of the files
+            of one: config.json and the weights, as keras-cv publishes them.
 
     Raises:
         ValueError: no such preset, or one with a backbone only: its head would be
@@ -118,8 +117,7 @@ def keras_cv_model(kind: str, preset: str) -> "tf.keras.Model":
     if preset not in trained and not os.path.isdir(preset):
         raise ValueError(
             f"`{preset}` is no trained {kind} of keras-cv. With this Keras there are "
-            f"{', '.join(trained) or 'none'}; or name a folder that `save_to_preset` "
-            "wrote."
+            f"{', '.join(trained) or 'none'}; or name the folder of a preset's files."
         )
     return _fetch(preset, lambda: task.from_preset(preset))
 

@@ -111,13 +111,9 @@ def _model_of(fingerprint: str, codec: str) -> str | None:
     from tfsemcomp.serving import manifest
 
     try:
-        models = manifest.list_models()
+        return manifest.with_fingerprint(bytes.fromhex(fingerprint), codec).name
     except errors.SemCompError:
         return None
-    for model in models:
-        if model.system == codec and model.fingerprint.hex() == fingerprint:
-            return model.name
-    return None
 
 
 def _image_size(kind: str, data: bytes, name: str) -> tuple[int, int]:

@@ -79,12 +79,13 @@ def keras_cv_classifier(preset: str) -> Network:
             "efficientnetv2_b0_imagenet_classifier", or the folder of its files.
 
     Raises:
-        ValueError: no such preset, or a preset without a trained classifier.
+        ValueError: no such preset, or one without a trained classifier.
         UnavailableError: keras-cv is not installed or cannot download the weights.
     """
     model = keras_cv_model("ImageClassifier", preset)
-    shape = model.input_shape
-    side = shape[1] or _KERAS_CV_SIDE
+    if len(model.output_shape) != 2:
+        raise ValueError(f"`{preset}` is a {type(model).__name__}, no classifier.")
+    side = model.input_shape[1] or _KERAS_CV_SIDE
     name = pathlib.PurePath(preset).name
     scale = keras_cv_scaling(model)
     run = _runner(model, side, scale, softmax=not _gives_shares(model))
@@ -95,9 +96,9 @@ def keras_cv_model(kind: str, preset: str) -> "tf.keras.Model":
     """Loads a task model of keras-cv together with its trained head.
 
     Args:
-        kind: its class in ``keras_cv.models``.
+        kind: the class in ``keras_cv.models`` whose presets count.
         preset: one of that class with weights of its own, or the folder of the files
-            of one: config.json and the weights, as keras-cv publishes them.
+            of one, of any class: config.json and weights, as keras-cv publishes them.
 
     Raises:
         ValueError: no such preset, or one with a backbone only: its head would be
@@ -112,9 +113,12 @@ def keras_cv_model(kind: str, preset: str) -> "tf.keras.Model":
         raise UnavailableError(
             "observers of keras-cv need it: pip install 'tfsemcomp[train]'."
         ) from error
+    if os.path.isdir(preset):
+        return _fetch(preset, lambda: keras_cv.models.Task.from_preset(preset))
     task = getattr(keras_cv.models, kind)
-    trained = sorted(set(task.presets_with_weights) - set(task.backbone_presets))
-    if preset not in trained and not os.path.isdir(preset):
+    with_weights = set(task.presets) & set(task.presets_with_weights)
+    trained = sorted(with_weights - set(task.backbone_presets))
+    if preset not in trained:
         raise ValueError(
             f"`{preset}` is no trained {kind} of keras-cv. With this Keras there are "
             f"{', '.join(trained) or 'none'}; or name the folder of a preset's files."
@@ -169,8 +173,8 @@ def _fetch(name: str, load: Callable[[], Any]) -> Any:
     except Exception as error:  # Keras and its download helpers raise many kinds
         reason = " ".join(str(error).split())[:300]
         raise UnavailableError(
-            f"cannot get {name}: {type(error).__name__}: {reason}. Its files are "
-            "downloaded on first use: connect to the network once."
+            f"cannot get {name}: {type(error).__name__}: {reason}. What is not on this "
+            "machine is downloaded on first use."
         ) from error
 
 

@@ -64,10 +64,9 @@ class Segmenter:
         self.name = name
         self._network, self._classes, self._maps = network, classes, label_maps
         known = ["miou"] if label_maps is not None else []
-        self.columns = tuple(
-            f"{column}@{name}" for column in (*known, "preserved_miou")
-        )
-        self._memory = Memory()
+        known.append("preserved_miou")
+        self.columns = tuple(f"{column}@{name}" for column in known)
+        self._memory = Memory(self.segment)
 
     def observe(
         self, image: str, original: np.ndarray, decoded: np.ndarray
@@ -166,12 +165,12 @@ def load(model: str, label_maps: LabelMapSource | None = None) -> Segmenter:
 
     Args:
         model: name or folder of a SavedModel with the signature of this module, or
-            "keras_cv:" and the folder of a DeepLabV3+ that `save_to_preset` wrote.
+            "keras_cv:" and the folder of the files of a keras-cv preset.
         label_maps: see `Segmenter`.
 
     Raises:
         SemCompError: no such model, or no such folder of label maps.
-        ValueError: a preset without a trained head.
+        ValueError: a preset that cannot be had with this Keras.
         UnavailableError: keras-cv is not installed.
     """
     is_folder = label_maps is not None and not isinstance(label_maps, Mapping)
@@ -189,20 +188,24 @@ def _saved_model(model: str, label_maps: LabelMapSource | None) -> Segmenter:
     info = manifest.find(model)
     runner = LocalRunner(info)
 
-    def run(pictures: np.ndarray) -> np.ndarray:
-        outputs = runner.call(SIGNATURE, image=pictures)
-        given = outputs.get("scores", outputs.get("labels"))
+    def outputs(pictures: np.ndarray) -> np.ndarray:
+        found = runner.call(SIGNATURE, image=pictures)
+        given = found.get("scores", found.get("labels"))
         if given is None:
             raise ModelMismatchError(
                 f"{info.path}: its signature `{SIGNATURE}` must give `scores` or "
-                f"`labels`, not {', '.join(sorted(outputs))}; export it again."
+                f"`labels`, not {', '.join(sorted(found))}; export it again."
             )
-        return _to_labels(given, pictures.shape[1:3])
+        return given
 
-    side = 2 * _MULTIPLE
-    outputs = runner.call(SIGNATURE, image=np.zeros((1, side, side, 3), np.float32))
-    count = outputs["scores"].shape[-1] if "scores" in outputs else None
-    return Segmenter(info.name, run, count, label_maps)
+    probe = outputs(np.zeros((1, _MULTIPLE, _MULTIPLE, 3), np.float32))
+    classes = probe.shape[-1] if probe.ndim == 4 else None
+    return Segmenter(
+        info.name,
+        lambda pictures: _to_labels(outputs(pictures), pictures.shape[1:3]),
+        classes,
+        label_maps,
+    )
 
 
 def _keras_cv(preset: str, label_maps: LabelMapSource | None) -> Segmenter:

@@ -110,13 +110,13 @@ class ClassifierTest(SemCompTestCase):
     def test_originals_are_judged_once(self):
         run = Counting()
         observer = self.classifier(run=run)
-        for quality in range(3):
-            observer.observe("a", grey(0), grey(quality))
+        for value in range(1, 4):
+            observer.observe("a", grey(0), grey(value))
         self.assertEqual(run.seen, 4)
-        observer.observe("a", grey(99), grey(0))  # another picture of that name
+        observer.observe("a", grey(99), grey(1))  # another picture of that name
         self.assertEqual(run.seen, 6)
-        observer.observe_batch(["a", "b"], [grey(5)] * 2, [grey(6)] * 2)
-        self.assertEqual(run.seen, 9)
+        observer.observe_batch(["a", "b"], [grey(5)] * 2, [grey(6), grey(5)])
+        self.assertEqual(run.seen, 8)
 
     def test_refuses_what_is_no_picture(self):
         with self.assertRaisesRegex(ValueError, "uint8"):

@@ -37,24 +37,21 @@ class Memory:
 
         Args:
             originals: uint8 [H,W,3] each; only those not remembered are run.
-            decoded: uint8 [H,W,3] each.
+            decoded: uint8 [H,W,3] each; those equal to an original are not run.
 
         Returns:
             A result for each original, and one for each decoded picture.
         """
-        keys = [_key(original) for original in originals]
-        known = {key: self._results[key] for key in keys if key in self._results}
-        unseen = {
-            key: original
-            for key, original in zip(keys, originals, strict=True)
-            if key not in known
-        }
-        pending = [*unseen.values(), *decoded]
-        results = list(self._run(pending)) if pending else []
-        known |= zip(unseen, results[: len(unseen)], strict=True)
-        for key in keys:
+        before = [_key(original) for original in originals]
+        after = [_key(picture) for picture in decoded]
+        known = {key: self._results[key] for key in before if key in self._results}
+        pictures = zip([*before, *after], [*originals, *decoded], strict=True)
+        unseen = {key: picture for key, picture in pictures if key not in known}
+        if unseen:
+            known |= zip(unseen, self._run([*unseen.values()]), strict=True)
+        for key in before:
             self._keep(key, known[key])
-        return [known[key] for key in keys], results[len(unseen) :]
+        return [known[key] for key in before], [known[key] for key in after]
 
     def _keep(self, key: bytes, result: np.ndarray) -> None:
         if key not in self._results:

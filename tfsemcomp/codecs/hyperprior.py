@@ -284,6 +284,12 @@ def _encode(
 
     from tfsemcomp.entropy import checks, range_coder
 
+    # A default model has rates of its own, which nobody knows before it is loaded.
+    if quality > model.rates:
+        raise ValueError(
+            f"`quality` of this model must be from 1 to {model.rates}, received "
+            f"{quality!r}"
+        )
     count, height, width = images.shape[:3]
     extra = _quality_input(model, count, quality)
     padded = _pad(images, model.multiple).astype(np.float32)

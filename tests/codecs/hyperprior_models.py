@@ -1,0 +1,48 @@
+"""A folder of tiny hyperprior models for tests of the codec."""
+
+import functools
+import pathlib
+import tempfile
+
+from tests.models.hyperprior_networks import a_model, lively
+from tfsemcomp.models import hyperprior, hyperprior_module
+from tfsemcomp.serving import manifest
+
+# A fresh one of all rates, which is a DCT codec with one table a channel: higher
+# quality is better. The others have scattered weights: wide latents and indexes.
+DEFAULT = "dct"
+MODELS = {
+    DEFAULT: ("tiny-dct", "mean_scale", hyperprior.LMBDAS),
+    "mean": ("tiny", "mean_scale", (0.013,)),
+    "scale": ("tiny", "scale", (0.013, 0.05)),
+    "factorized": ("tiny", "factorized", (0.013,)),
+    "dct-factorized": ("tiny-dct", "factorized", (0.013, 0.05)),
+}
+
+
+def folder() -> pathlib.Path:
+    """The folder with all models: made at the first call, gone with the process."""
+    return pathlib.Path(_made().name)
+
+
+@functools.cache
+def _made() -> tempfile.TemporaryDirectory:
+    made = tempfile.TemporaryDirectory()
+    write(pathlib.Path(made.name))
+    return made
+
+
+def write(root: pathlib.Path, names: tuple[str, ...] = tuple(MODELS)) -> None:
+    """Exports the models called `names`, with card and manifest."""
+    for name in names:
+        model = a_model(*MODELS[name])
+        if name != DEFAULT:
+            model = lively(model)
+        hyperprior_module.export_model(model, root / name)
+        card = {
+            "name": name,
+            "version": 1,
+            "system": "hyperprior",
+            "latents": hyperprior_module.latents(model),
+        }
+        manifest.add(root, card, default=name == DEFAULT)

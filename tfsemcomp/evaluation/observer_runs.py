@@ -19,7 +19,7 @@ from tfsemcomp import metrics as picture_metrics
 from tfsemcomp.codecs import base
 from tfsemcomp.data import compressed, label_maps
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import layout, table
+from tfsemcomp.evaluation import layout, provenance, table
 from tfsemcomp.evaluation.observer_labels import Label
 from tfsemcomp.evaluation.observer_networks import in_batches
 from tfsemcomp.evaluation.observers import Observer
@@ -110,7 +110,12 @@ def observe_records(
                 rows.append(_row(record, values))
             if on_rows is not None:
                 on_rows(len(rows))
-    meta = {"tfsemcomp": version.__version__, "metrics": list(metrics)}
+    meta = {
+        "tfsemcomp": version.__version__,
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "metrics": list(metrics),
+    }
     return Table(tuple(rows), meta)
 
 

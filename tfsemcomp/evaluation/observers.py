@@ -42,8 +42,7 @@ class Observer(Protocol):
     """Judges decoded pictures by what it recognises in them.
 
     Attributes:
-        name: what tables call it; networks, weights and heads that differ have names
-            that differ.
+        name: what tables call it.
         columns: all that it may give a value for, "what@name" each.
     """
 

@@ -219,8 +219,7 @@ def measure_coding(pixels: np.ndarray) -> dict[str, Any]:
 
 
 def measure_training() -> dict[str, Any]:
-    """Pictures a second of both train steps, taken in turns so that both see the same
-    machine."""
+    """Pictures a second of train steps, in turns, so that all see the same machine."""
     import tensorflow as tf
 
     from tfsemcomp.models import hyperprior
@@ -229,14 +228,16 @@ def measure_training() -> dict[str, Any]:
     shape = (_BATCH.value, _CROP.value, _CROP.value, 3)
     batch = tf.constant(rng.integers(0, 256, shape, dtype=np.uint8))
     size = hyperprior.HyperpriorSize("gdn", _N.value, _M.value)
-    model = hyperprior.Hyperprior(size, "scale")
-    model.create_weights()
-    model.compile(tf.keras.optimizers.Adam(1e-4, global_clipnorm=1.0))
-    ours = tf.function(lambda: model.train_step({"image": batch}))
-    theirs = reference_step(batch)
-    seconds: dict[str, list[float]] = {"ours": [], "tfc_reference": []}
+    steps = {
+        "ours": own_step(batch, size, "float32"),
+        "tfc_reference": reference_step(batch),
+        "ours, mixed_bfloat16": own_step(batch, size, "mixed_bfloat16"),
+        "small": own_step(batch, "small", "float32"),
+        "small, mixed_bfloat16": own_step(batch, "small", "mixed_bfloat16"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(_REPEATS.value + 1):
-        for name, step in (("ours", ours), ("tfc_reference", theirs)):
+        for name, step in steps.items():
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)
@@ -250,6 +251,20 @@ def measure_training() -> dict[str, Any]:
         "batch": _BATCH.value,
         "crop": _CROP.value,
     }
+
+
+def own_step(batch: Any, size: Any, precision: str) -> Callable[[], Any]:
+    """The train step of our scale hyperprior on a batch uint8 [B,H,W,3]."""
+    import tensorflow as tf
+
+    from tfsemcomp.models import hyperprior
+
+    tf.keras.mixed_precision.set_global_policy(precision)
+    model = hyperprior.Hyperprior(size, "scale")
+    model.create_weights()
+    model.compile(tf.keras.optimizers.Adam(1e-4, global_clipnorm=1.0))
+    tf.keras.mixed_precision.set_global_policy("float32")
+    return tf.function(lambda: model.train_step({"image": batch}))
 
 
 def reference_step(batch: Any) -> Callable[[], Any]:

@@ -263,6 +263,7 @@ def own_step(batch: Any, size: Any, precision: str) -> Callable[[], Any]:
     model = hyperprior.Hyperprior(size, "scale")
     model.create_weights()
     model.compile(tf.keras.optimizers.Adam(1e-4, global_clipnorm=1.0))
+    model.optimizer.build(model.trainable_variables)
     tf.keras.mixed_precision.set_global_policy("float32")
     return tf.function(lambda: model.train_step({"image": batch}))
 

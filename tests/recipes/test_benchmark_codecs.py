@@ -37,7 +37,7 @@ class BenchmarkCodecsTest(SemCompTestCase):
         self.assertEqual(codecs, ["jpeg", "webp"])
         text = (self.folder / "docs" / "RESULTS.md").read_text(encoding="utf-8")
         with self.subTest("text"):
-            self.assertIn("the 24 pictures of the kodak set", text)
+            self.assertIn("the 24 pictures of the Kodak set", text)
             self.assertRegex(text, r"\| bpg \| not measured: bpgenc and bpgdec")
             self.assertRegex(text, r"\| webp \| [−+±][\d.]+ % \(")
             for name in ("jpeg-pillow7", "jpeg-prog-opt", "webp-pillow7", "webp-m6"):

@@ -136,6 +136,10 @@ class Summary:
         """Names of the quoted curves that a plot of a metric shows at first."""
         return MAIN_QUOTED.get(self.dataset or "", {}).get(metric, ())
 
+    def set_name(self) -> str:
+        """The data set as texts write it; "" for none."""
+        return (self.dataset or "").capitalize()
+
     def warning(self) -> str:
         """What keeps the quoted curves from being a yardstick; "" if nothing does."""
         quoted = self.quoted()
@@ -143,7 +147,7 @@ class Summary:
             return ""
         return (
             f"Quoted curves are means over all {quoted[0].images} pictures of the "
-            f"{self.dataset} set, these over {len(self.images)}: compare shapes, not "
+            f"{self.set_name()} set, these over {len(self.images)}: compare shapes, not "
             "values."
         )
 

@@ -24,10 +24,9 @@ function drawRates() {
   if (byId("rates").hidden) return;
   if (rating.reference === null) rating.reference = references.includes(data.baseline) ? data.baseline : references[0];
   const shown = metrics.filter((metric) => showing.allMetrics || metric.main || !metrics.some((other) => other.main));
-  // Quoted ones with a number somewhere; reasons for having none are the measured ones' matter.
-  const counts = (name) => shown.some((metric) => Array.isArray(comparisonOf(metric.name, name)));
-  const isMain = (name) => shown.some((metric) => isShown(name, metric.name));
-  const tests = [...seriesNames, ...quotedNames.filter((name) => rating.all || (isMain(name) && counts(name)))];
+  // Where pictures differ there is no number for any quoted curve, and one reason for all.
+  const isMain = (name) => !data.warning && shown.some((metric) => isShown(name, metric.name));
+  const tests = [...seriesNames, ...quotedNames.filter((name) => rating.all || isMain(name))];
   const columns = [
     { title: "codec", text: true, value: (name) => name },
     ...shown.map((metric) => ({ title: metric.label, metric, value: (name) => savedPercent(comparisonOf(metric.name, name)) })),

@@ -67,7 +67,7 @@ function speedPlot(points, metric, place) {
   const marks = logTicks(xLow, xHigh).map((value) => [value, milliseconds(value)]);
   acrossAxis(plot, x, marks, `ms a megapixel to ${speeding.time}`, box);
   if (bits && yLow < 0 && yHigh > 0) plot.append(svg("line", { class: "zero", x1: box.left, x2: box.width - box.right, y1: y(0), y2: y(0) }));
-  const labels = freeLabels(points.map((point) => ({ name: point.name, x: x(point.seconds[0]), y: y(point.value) })), box);
+  const labels = freeLabels(points.map(({ name, seconds, value }) => ({ name, x: x(seconds[0]), from: x(seconds[1]), to: x(seconds[2]), y: y(value) })), box);
   for (const [index, { name, seconds, value }] of points.entries()) {
     const [middle, low, high] = seconds;
     const shown = bits ? `${number(value, 1)} % of the bits saved` : `${number(value, unit === "dB" ? 2 : 4)}${unit ? ` ${unit}` : ""}`;
@@ -83,7 +83,7 @@ function speedPlot(points, metric, place) {
 }
 // Beside each mark, where no other name and no edge is; a name takes about 7 units a letter.
 function freeLabels(marks, box) {
-  const taken = marks.map(({ x, y }) => [x - 7, y - 7, x + 7, y + 7]);
+  const taken = marks.flatMap(({ x, from, to, y }) => [[x - 7, y - 7, x + 7, y + 7], [from, y - 2, to, y + 2]]);
   const meets = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
   return marks.map(({ name, x, y }) => {
     const width = 7 * name.length;

@@ -25,7 +25,7 @@ function optionsOfPanel() {
     const rows = filesOf(view.image).filter((row) => row.series === series).sort((a, b) => a.bytes - b.bytes);
     const named = rows.flatMap((row) => [
       [keyOf(row), `${series}, ${row.setting}`],
-      ...drawnLayers(row).map((layer) => [keyOf(row, layer.name), `${series}, ${row.setting}: ${layer.label}`]),
+      ...drawnLayers(row).map((layer) => [keyOf(row, layer.name), `${series}: ${layer.label}, ${row.setting}`]),
     ]);
     options.push({ group: series, options: named });
   }
@@ -327,10 +327,11 @@ function drawTools() {
     element("span", { class: "spring" }),
     element("button", { type: "button", onclick: addPanel }, "Add a panel"),
     element("button", { type: "button", onclick: showAllCodecs }, "All codecs"),
-    press("\u2212", "Zoom out", () => zoom(1 / 1.5)),
-    element("span", { id: "zoom" }),
-    press("+", "Zoom in", () => zoom(1.5)),
-    press("Fit", "Whole picture", fit),
+    element("span", { class: "group" },
+      press("\u2212", "Zoom out", () => zoom(1 / 1.5)),
+      element("span", { id: "zoom" }),
+      press("+", "Zoom in", () => zoom(1.5)),
+      press("Fit", "Whole picture", fit)),
   );
 }
 

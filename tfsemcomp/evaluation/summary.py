@@ -147,8 +147,8 @@ class Summary:
             return ""
         return (
             f"Quoted curves are means over all {quoted[0].images} pictures of the "
-            f"{self.set_name()} set, these over {len(self.images)}: compare shapes, not "
-            "values."
+            f"{self.set_name()} set, these over {len(self.images)}: compare shapes, "
+            "not values."
         )
 
     def circumstances(self) -> list[tuple[str, str]]:

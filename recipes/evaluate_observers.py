@@ -5,8 +5,8 @@ Run:    python recipes/evaluate_observers.py --list=DATA_DIR/classification/test
             --codecs=jpeg:5:10:20,webp:1:10:30 --records=runs/records \
             --observers=folder:caltech.npz,mobilenet --out=runs/observers
     or  python recipes/evaluate_observers.py --results=DIR --labels=FILE --observers=...
-Cost:   compression as the codec's, once; judging 10,000 pictures a quarter of an hour
-        with MobileNet on 2 shared CPU cores.
+Cost:   compression as the codec's, once; then about 30 ms of one core for each decoded
+        picture with MobileNet: 3 minutes for 505 pictures at 9 settings.
 Result: a table on the screen; OUT/results.csv and .json, a row a picture, which
         `tfsemcomp report OUT` draws; OUT/observers.json and observers.md, the means.
 

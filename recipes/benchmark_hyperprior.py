@@ -324,6 +324,12 @@ def reference_step(batch: Any) -> Callable[[], Any]:
     )
     optimizer = tf.keras.optimizers.Adam(1e-4)
     networks = (g_a, g_s, h_a, h_s)
+    y = g_a(tf.zeros([1, 64, 64, 3]))
+    g_s(y)
+    h_s(h_a(y))
+    variables = [v for net in networks for v in net.trainable_variables]
+    variables += list(z_model.trainable_variables)
+    optimizer.build(variables)
 
     @tf.function
     def step() -> Any:
@@ -338,8 +344,6 @@ def reference_step(batch: Any) -> Callable[[], Any]:
             x_hat = g_s(y_hat) * 255
             bpp = (tf.reduce_sum(y_bits) + tf.reduce_sum(z_bits)) / pixels
             loss = bpp + 0.01 * tf.reduce_mean(tf.math.squared_difference(x, x_hat))
-        variables = [v for net in networks for v in net.trainable_variables]
-        variables += list(z_model.trainable_variables)
         gradients = tape.gradient(loss, variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss

@@ -1,8 +1,8 @@
 """Measure every codec and every shipped model, and write docs/RESULTS.md.
 
 Run:    make results DATA_DIR=DIR          (DIR/kodak: the 24 Kodak pictures), or
-        python recipes/benchmark_codecs.py --images=DIR/kodak --docs=docs
-Cost:   about 1 s a picture and codec and quality, in all some 15 minutes on 2 cores.
+        python recipes/benchmark_codecs.py --images=DIR/kodak --repeats=3
+Cost:   about 1 s a picture and codec and quality, in all some 25 minutes on 2 cores.
         It can be stopped; the next run measures what is missing.
 Result: DOCS/RESULTS.md, DOCS/images/results_*.png and .svg; OUT/results.csv with every
         file, OUT/report.html to look at them.

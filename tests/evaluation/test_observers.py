@@ -330,7 +330,7 @@ class HeadTest(KerasCacheCase):
 
 
 class KerasCvTest(SemCompTestCase):
-    def save_preset(self, **options):
+    def save_preset(self, activation="softmax", **options):
         """A preset of a tiny network, its files as those that keras-cv downloads."""
         import keras_cv
         from keras.src.engine.functional import Functional
@@ -344,22 +344,28 @@ class KerasCvTest(SemCompTestCase):
             input_shape=(None, None, 3),
             **options,
         )
-        model = keras_cv.models.ImageClassifier(backbone=backbone, num_classes=7)
+        model = keras_cv.models.ImageClassifier(
+            backbone=backbone, num_classes=7, activation=activation
+        )
         folder = self.folder / "mine"
         # Those were written by Keras 3, which names weights by other paths.
         with mock.patch.object(Functional, "_layer_checkpoint_dependencies", {}):
             save_to_preset(model, str(folder))
         return model, folder
 
-    @parameterized.parameters((True, 1.0), (False, 255.0))
-    def test_gives_what_keras_cv_gives(self, include_rescaling, divisor):
-        model, folder = self.save_preset(include_rescaling=include_rescaling)
+    @parameterized.parameters((True, 1.0, "softmax"), (False, 255.0, None))
+    def test_gives_what_keras_cv_gives(self, include_rescaling, divisor, activation):
+        model, folder = self.save_preset(
+            activation, include_rescaling=include_rescaling
+        )
         observer = observers.load(f"keras_cv:{folder}", {"a": 3})
         self.assertEqual(observer.name, "mine")
         self.assertIn("top5@mine", observer.columns)
         picture = smooth_image(256, 256)
         given = picture[None, 16:240, 16:240].astype(np.float32) / divisor
-        expected = model(given, training=False).numpy()
+        expected = model(given, training=False)
+        if activation is None:
+            expected = tf.nn.softmax(expected)
         np.testing.assert_allclose(observer.classify([picture]), expected, atol=1e-5)
 
     def test_presets_without_a_trained_classifier_are_refused(self):

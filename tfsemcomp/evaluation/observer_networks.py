@@ -44,16 +44,13 @@ class Network:
     run: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
 
-def keras_application(
-    name: str, *, top: bool = True, weights: str | None = "imagenet"
-) -> Network:
-    """Builds a network of ``tf.keras.applications`` with its own preprocessing.
+def keras_application(name: str, *, top: bool = True) -> Network:
+    """Loads a network of ``tf.keras.applications`` with its own preprocessing.
 
     Args:
         name: a key of `observer_preprocessing.NETWORKS`.
         top: with its classifier of 1000 classes; otherwise features, the last layer's
             mean over positions.
-        weights: "imagenet", which Keras downloads; None for random ones.
 
     Raises:
         UnavailableError: Keras cannot download the weights.
@@ -66,7 +63,7 @@ def keras_application(
     if not top:
         options["pooling"] = "avg"
     build = getattr(tf.keras.applications, builder)
-    model = _fetch(name, lambda: build(weights=weights, **options))
+    model = _fetch(name, lambda: build(weights="imagenet", **options))
     scale = getattr(tf.keras.applications, family.module).preprocess_input
     return Network(name, side, model.output_shape[-1], _runner(model, side, scale))
 

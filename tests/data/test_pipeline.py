@@ -61,6 +61,8 @@ class PipelineTest(SemCompTestCase):
 
     def test_evaluation_keeps_order_and_the_centre(self):
         stream = pipeline.evaluation_batches(self.source, 4, 40)
+        # Static sides: losses divide by them.
+        self.assertEqual(stream.element_spec["image"].shape[1:], (40, 40, 3))
         images = np.concatenate([b["image"].numpy() for b in stream])
         self.assertEqual(images.shape, (7, 40, 40, 3))
         np.testing.assert_array_equal(images[0], smooth_image(40, 50, 0)[:, 5:45])
@@ -69,6 +71,30 @@ class PipelineTest(SemCompTestCase):
         for shape in ((1, 1), (1, 90), (200, 3)):
             image = tf.constant(smooth_image(*shape))
             out = pipeline.augment(image, self.plan, tf.constant([1, 2], tf.int64))
+            self.assertEqual(tuple(out.shape), (24, 24, 3))
+
+    def test_images_that_are_not_resized_keep_their_pixels(self):
+        image = smooth_image(40, 50)
+        windows = np.lib.stride_tricks.sliding_window_view(image, (24, 24), (0, 1))
+        windows = np.moveaxis(windows, 2, -1)
+
+        def is_a_piece(resized, number):
+            plan = pipeline.Augmentation(
+                crop=24, flip=False, colour=0.0, resized=resized
+            )
+            key = tf.constant([5, number], tf.int64)
+            out = pipeline.augment(tf.constant(image), plan, key).numpy()
+            return (windows == out).all(axis=(2, 3, 4)).any()
+
+        for share, low, high in ((0.0, 20, 20), (0.5, 4, 16), (1.0, 0, 0)):
+            kept = sum(is_a_piece(share, number) for number in range(20))
+            self.assertBetween(kept, low, high, share)
+
+    def test_images_below_the_crop_are_resized_whatever_is_asked(self):
+        plan = pipeline.Augmentation(crop=24, resized=0.0)
+        for shape in ((1, 1), (10, 90), (23, 24)):
+            image = tf.constant(smooth_image(*shape))
+            out = pipeline.augment(image, plan, tf.constant([1, 2], tf.int64))
             self.assertEqual(tuple(out.shape), (24, 24, 3))
 
     def test_wrong_arguments(self):

@@ -301,6 +301,13 @@ class TakeWeightsTest(SemCompTestCase):
         for row in model.log_gain.numpy():
             np.testing.assert_array_equal(row, source.log_gain[0])
 
+    def test_the_other_distortion_starts_from_the_rates_that_match(self):
+        source = lively(a_model("tiny-dct", lmbdas=hyperprior.LMBDAS))
+        lmbdas = hyperprior.MS_SSIM_LMBDAS[2:7:2]
+        model = a_model("tiny-dct", lmbdas=lmbdas, distortion="ms_ssim")
+        model.take_weights(source)
+        np.testing.assert_allclose(model.log_gain, source.log_gain[2:7:2], atol=1e-5)
+
     def test_other_networks_are_refused(self):
         model = a_model("tiny-dct", lmbdas=(0.01, 0.02))
         for other in (a_model(), a_model("tiny-dct", "factorized")):

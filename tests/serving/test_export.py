@@ -1,3 +1,4 @@
+import concurrent.futures
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import tensorflow as tf
 from tests.harness import SemCompTestCase
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 from tfsemcomp.serving import export, manifest
-from tfsemcomp.serving.runner import LocalRunner
+from tfsemcomp.serving.runner import LocalRunner, shared
 
 
 class Doubler(tf.Module):
@@ -18,6 +19,16 @@ class Doubler(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], name="x")])
     def double(self, x):
         return {"y": self.factor * x}
+
+
+class Divider(tf.Module):
+    """Two inputs, and two results whose names are out of order."""
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], name="y"), tf.TensorSpec([], name="x")]
+    )
+    def divide(self, y, x):
+        return {"quotient": y // x, "left": y % x}
 
 
 class PythonCaller(tf.Module):
@@ -35,6 +46,38 @@ class ExportTest(SemCompTestCase):
         np.testing.assert_array_equal(result["y"], [2, 5])
         with self.assertRaisesRegex(ModelMismatchError, "no signature `halve`"):
             runner.call("halve", x=np.float32([1]))
+
+    def test_names_of_many_inputs_and_results_are_kept(self):
+        path = export.export({"divide": Divider().divide}, self.folder / "m")
+        runner = LocalRunner(manifest.find(path))
+        result = runner.call("divide", x=np.float32(4), y=np.float32([9, 3]))
+        np.testing.assert_array_equal(result["quotient"], [2, 0])
+        np.testing.assert_array_equal(result["left"], [1, 3])
+
+    def test_extras_lie_beside_and_make_another_fingerprint(self):
+        prints = set()
+        for number, text in enumerate((None, "one", "two")):
+            extras = None
+            if text:
+                extras = {"notes.txt": lambda path, text=text: path.write_text(text)}
+            path = export.export(
+                {"divide": Divider().divide}, self.folder / "m", number + 1, extras
+            )
+            if text:
+                self.assertEqual((path / "notes.txt").read_text(), text)
+            prints.add(manifest.find(path).fingerprint)
+        self.assertLen(prints, 3)
+
+    def test_an_extra_that_fails_leaves_nothing(self):
+        def fail(path):
+            path.write_text("half")
+            raise OSError("no space")
+
+        with self.assertRaisesRegex(OSError, "no space"):
+            export.export(
+                {"divide": Divider().divide}, self.folder / "m", extras={"x": fail}
+            )
+        self.assertEmpty(list((self.folder / "m").iterdir()))
 
     def test_nothing_of_the_variables_is_left(self):
         module = Doubler()
@@ -61,6 +104,22 @@ class ExportTest(SemCompTestCase):
         model = manifest.ModelInfo("m", 1, "", path, {}, files)
         with self.assertRaisesRegex(ModelMismatchError, "saved_model.pb"):
             LocalRunner(model).call("double", x=np.float32([1]))
+
+
+class SharedRunnerTest(SemCompTestCase):
+    def test_all_share_one_runner_a_model(self):
+        module = Doubler()
+        for version in (1, 2):
+            export.export({"d": module.double}, self.folder / "m", version)
+        one, same, other = (
+            manifest.find(self.folder / "m" / version) for version in "112"
+        )
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(shared, [one, same] * 8))
+        self.assertLen(set(map(id, found)), 1)
+        self.assertIsNot(shared(other), found[0])
+        result = found[0].call("d", x=np.float32([3]))
+        np.testing.assert_array_equal(result["y"], [6])
 
 
 class ShippedModelsLoadTest(SemCompTestCase):

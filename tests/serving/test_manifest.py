@@ -56,6 +56,22 @@ class ManifestTest(SemCompTestCase):
         self.assertNotEqual(one, two)
         self.assertEqual(one, manifest.find("one").fingerprint)
 
+    def test_listed_files_and_files_on_disk_make_one_fingerprint(self):
+        for name in ("one", "two"):
+            info = manifest.find(name)
+            self.assertEqual(info.fingerprint, manifest.fingerprint(info.path))
+            by_path = manifest.find(self.folder / name / "1")
+            self.assertEqual(info.fingerprint, by_path.fingerprint)
+
+    def test_a_fingerprint_finds_its_model(self):
+        for name in ("one", "two"):
+            wanted = manifest.find(name).fingerprint
+            self.assertEqual(manifest.with_fingerprint(wanted, "a_codec").name, name)
+            with self.assertRaisesRegex(ModelMismatchError, "models of b_codec.*none"):
+                manifest.with_fingerprint(wanted, "b_codec")
+        with self.assertRaisesRegex(ModelMismatchError, "00010203.*here: one, two"):
+            manifest.with_fingerprint(bytes(range(4)), "a_codec")
+
     def test_unknown_names(self):
         with self.assertRaisesRegex(SemCompError, "there are one, two"):
             manifest.find("three")

@@ -119,7 +119,8 @@ def centre_square(image: tf.Tensor, size: int) -> tf.Tensor:
     target = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), size)
     resized = tf.image.resize(image, target, antialias=True)
     top, left = (target[0] - size) // 2, (target[1] - size) // 2
-    return _to_uint8(resized[top : top + size, left : left + size])
+    square = resized[top : top + size, left : left + size]
+    return tf.ensure_shape(_to_uint8(square), [size, size, 3])
 
 
 def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:

@@ -366,12 +366,13 @@ class Hyperprior(tf.keras.Model):
             other: of the same size and variant, its weights created, as must be these.
         Raises: ValueError if its networks have other shapes.
         """
-        # Where this model's rates lie among the other's: quality 1, 1.5, ...
-        places = np.interp(
-            np.log(self.lmbdas),
-            np.log(other.lmbdas),
-            np.arange(1, len(other.lmbdas) + 1),
+        # Where this model's rates lie among the other's: quality 1, 1.5, ... Lmbdas of
+        # two distortions are compared by the quantiser steps that suit them.
+        here, there = (
+            -np.log(_quantiser_steps(model.lmbdas, model.distortion))
+            for model in (self, other)
         )
+        places = np.interp(here, there, np.arange(1, len(there) + 1))
         shares = other.levels(tf.constant(places, tf.float32)).numpy()
         of_rates = {weight.ref() for weight in self._rate_weights()}
         if len(self.weights) != len(other.weights):

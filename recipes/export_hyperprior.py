@@ -3,9 +3,10 @@
 Run:    python recipes/export_hyperprior.py --run=runs/hyperprior \
             --name=hyperprior-small --default
 Result: saved_models/hyperprior-small/1 (signatures `analyze`, `hyper_synthesis`,
-        `synthesize`, tables.npz), card.json, weights.npz to go on training from, and
-        MANIFEST.json; then recipes/benchmark_hyperprior.py measures it and enters the
-        figures in the card.
+        `synthesize`, tables.npz), card.json and MANIFEST.json; with `--keep_weights`
+        also saved_models/hyperprior-small/run, which train_hyperprior.py takes as
+        `--init`. Then recipes/benchmark_hyperprior.py measures the model and enters
+        the figures in the card.
 
 Signatures and what they take: `tfsemcomp.models.hyperprior_module.HyperpriorModule`.
 """
@@ -24,6 +25,7 @@ _NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
 _OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
 _VERSION = flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1)
 _DEFAULT = flags.DEFINE_boolean("default", False, "Make it hyperprior's default.")
+_KEEP = flags.DEFINE_boolean("keep_weights", False, "Keep weights to train on from.")
 _SUMMARY = flags.DEFINE_string("summary", "", "What it is, for the card.")
 _DATA = flags.DEFINE_multi_string("data", [], "name=terms, for the card; repeatable.")
 _RECIPE = flags.DEFINE_multi_string(
@@ -42,6 +44,8 @@ def main(argv: list[str]) -> None:
     flag_values = record["flags"]
     root = pathlib.Path(_OUT.value) / _NAME.value
     path = hyperprior_module.export_model(model, root, _VERSION.value)
+    if _KEEP.value:
+        hyperprior.save_run(model, str(root / "run"), {})
     card = {
         "name": _NAME.value,
         "version": _VERSION.value,

@@ -16,7 +16,6 @@ differ, gains and conditions are interpolated between its rates. With
 `--distortion=ms_ssim` lmbda weighs 1 - MS-SSIM; start from an MSE run then.
 """
 
-import json
 import sys
 
 import tensorflow as tf
@@ -103,16 +102,10 @@ def main(argv: list[str]) -> None:
         )
     model = loop.fit(build_model, batches, config, validation)
     result = model.evaluate(validation, return_dict=True) if validation else {}
-    model.save_weights(f"{_OUT.value}/model.weights.h5")
     modules = flags.FLAGS.flags_by_module_dict()
     own = [*modules.get(__name__, []), *modules.get(sys.argv[0], [])]
-    run = {
-        "flags": {flag.name: flag.value for flag in own},
-        "network": model.get_config(),
-        "validation": result,
-    }
-    with tf.io.gfile.GFile(f"{_OUT.value}/run.json", "w") as file:
-        file.write(json.dumps(run, indent=1, sort_keys=True) + "\n")
+    facts = {"flags": {flag.name: flag.value for flag in own}, "validation": result}
+    hyperprior.save_run(model, _OUT.value, facts)
     logging.info("validation: %s", result)
 
 

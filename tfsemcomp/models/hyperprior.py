@@ -444,6 +444,22 @@ class Hyperprior(tf.keras.Model):
         return cls(**{**config, "size": HyperpriorSize(**fields)})
 
 
+def save_run(model: Hyperprior, folder: str, facts: dict) -> None:
+    """Writes what `load_run` reads: run.json and model.weights.h5.
+
+    Args:
+        model: trained.
+        folder: made when missing.
+        facts: JSON values that run.json tells beside the network.
+    """
+    tf.io.gfile.makedirs(folder)
+    model.save_weights(f"{folder}/model.weights.h5")
+    record = {**facts, "network": model.get_config()}
+    text = json.dumps(record, indent=1, sort_keys=True)
+    with tf.io.gfile.GFile(f"{folder}/run.json", "w") as file:
+        file.write(text + "\n")
+
+
 def load_run(folder: str) -> Hyperprior:
     """Loads the trained model of a run of recipes/train_hyperprior.py.
 

@@ -76,9 +76,8 @@ class HyperpriorCodecTest(HyperpriorCodecTestCase):
     def test_keeps_a_codecs_promises(self):
         self.run_codec_test("hyperprior", max_bpp=3.5, min_psnr=30)
 
-    @parameterized.parameters("mean", "dct-factorized")
-    def test_other_models_keep_them_too(self, name):
-        # Random weights: nothing is said of the picture's quality but its size.
+    @parameterized.parameters(*hyperprior_models.MODELS)
+    def test_sizes_of_all_variants_come_back(self, name):
         codec = tfsemcomp.load(name)
         for size in ((1, 1), (1, 9), (7, 3), (65, 64), (64, 129)):
             image = smooth_image(*size)

@@ -304,6 +304,7 @@ def _equal_rates(found: Summary) -> Iterable[str]:
 
 def _circumstances(results: Table) -> list[str]:
     meta = results.meta
+    machine = meta["machine"]
     flag = f" --repeats={_REPEATS.value}" if _REPEATS.value > 1 else ""
     processes = ", ".join(map(str, meta["workers"]))
     versions = ", ".join(f"{name} {text}" for name, text in meta["versions"].items())
@@ -311,8 +312,11 @@ def _circumstances(results: Table) -> list[str]:
         "Command: `python recipes/benchmark_codecs.py --images=DIR "
         f"--workers={_WORKERS.value}{flag}`",
         f"Commit: {meta['commit'] or 'unknown'}",
-        f"Processor: {meta['machine']['processor']}; processes: {processes}; runs of "
-        f"which the median time counts: {meta['repeats']}",
+        f"Processor: {machine['processor']}, {machine['cores']} cores; programs that "
+        f"ran at the start: {machine.get('load at the start', 'unknown')}, which slow "
+        "times down where they are more than the cores",
+        f"Processes: {processes}; runs of which the median time counts: "
+        f"{meta['repeats']}",
         f"ROI: the 20 % of the pixels where the map `{meta['roi_map']}` is highest",
         f"Versions: {versions}",
     ]

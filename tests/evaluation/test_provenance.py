@@ -41,8 +41,12 @@ class ProvenanceTest(SemCompTestCase):
         )
 
     def test_machine(self):
-        self.assertCountEqual(provenance.machine(), ["system", "processor"])
+        names = ["system", "processor", "cores", "load at the start"]
+        self.assertCountEqual(provenance.machine(), names)
         self.assertTrue(all(provenance.machine().values()))
+        without = mock.Mock(side_effect=OSError)
+        with mock.patch("os.getloadavg", without):
+            self.assertCountEqual(provenance.machine(), names[:3])
 
     def test_digests(self):
         path = self.folder / "x"

@@ -1,7 +1,9 @@
 """What made a result: versions of the software, the commit, the models, the machine."""
 
+import contextlib
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -114,8 +116,16 @@ def models(codecs: Iterable[base.Codec]) -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """What times depend on, in words: system and processor."""
-    return {"system": platform.platform(terse=True), "processor": _processor()}
+    """What times depend on, in words: system, processor, cores, and how busy it is."""
+    found = {
+        "system": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+    }
+    # Systems that do not count their load have no such function.
+    with contextlib.suppress(AttributeError, OSError):
+        found["load at the start"] = f"{os.getloadavg()[0]:.1f}"
+    return found
 
 
 def _processor() -> str:

@@ -170,7 +170,10 @@ class HyperpriorCodec(base.Codec):
         quality: float | None = None,
         verify: bool = True,
     ) -> list[bytes]:
-        """Encodes pictures of one size in one go; the files are those of `compress`.
+        """Encodes pictures of one size in one go.
+
+        The files are those of `compress`, up to symbols that float32 sums in another
+        order round differently; all decode alike.
 
         Args:
             images: uint8 [H,W,3] each.
@@ -308,10 +311,11 @@ def _encode(
     if verify:
         _verify(model, coded_z, coded_y, z, symbols, index)
     header = bitstream.Header("hyperprior", model.fingerprint, width, height)
+    quality_byte = _quality_byte(model, quality)
     files = []
     for number in range(count):
-        check = checks.symbol_check(z[number], symbols[number])
-        head = _quality_byte(model, quality) + bitstream.varint(len(coded_z[number]))
+        check = checks.symbol_check(_ints(quality_byte), z[number], symbols[number])
+        head = quality_byte + bitstream.varint(len(coded_z[number]))
         body = head + coded_z[number] + coded_y[number]
         body = body.ljust(_least_bytes(height, width) - len(check), b"\0")
         payload = body + check
@@ -415,8 +419,10 @@ def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:
         shape = (count, rows, columns, model.channels)
         index = range_coder.channel_indexes(model.tables["y"], shape)
     symbols = range_coder.decode(model.tables["y"], [i.y for i in parsed], index)
+    quality_ints = _ints(_quality_byte(model, quality))
     for number, item in enumerate(parsed):
-        if checks.symbol_check(z[number], symbols[number]) != item.check:
+        found = checks.symbol_check(quality_ints, z[number], symbols[number])
+        if found != item.check:
             raise errors.BitstreamError(
                 "the decoded symbols do not match their check: the stream is damaged, "
                 "or this machine computes its tables' indexes differently"
@@ -434,6 +440,13 @@ def _quality_input(model: Model, count: int, quality: float) -> dict[str, np.nda
     if model.rates == 1:
         return {}
     return {"quality": np.full(count, quality, np.float32)}
+
+
+def _ints(data: bytes) -> np.ndarray:
+    """The bytes as int32 [len(data)], for the symbol check."""
+    import numpy as np
+
+    return np.frombuffer(data, np.uint8).astype(np.int32)
 
 
 def _quality_byte(model: Model, quality: float) -> bytes:

@@ -61,6 +61,8 @@ EXTRAS = {
     # Records from TensorFlow Datasets, pre-trained trunks, Beam pipelines.
     "beam": ["apache-beam>=2.50,<3"],
     "train": [
+        # tensorflow-datasets imports it for builders that are not its own.
+        "importlib-resources>=5",
         "keras-cv>=0.9,<0.10",
         "tensorboard>=2.14,<2.15",
         "tensorflow-datasets>=4.9,<4.10",
@@ -72,6 +74,8 @@ EXTRAS = {
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
     *EXTRAS["train"],
+    # tensorflow_datasets.testing imports it.
+    "dill>=0.3",
     "pytest>=7.4",
     "pytest-xdist>=3.3",
     "psnr-hvsm>=0.2",

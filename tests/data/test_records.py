@@ -16,6 +16,9 @@ def some_records(count):
             class_text="Katze",
             captions=("Ein Satz.", "日本語"),
             roi=b"png",
+            instances=b"16 bit",
+            split="train",
+            dataset="faux/1.0.0",
         )
 
 
@@ -31,6 +34,29 @@ class RecordsTest(SemCompTestCase):
         self.assertEqual(captions, list(record.captions))
         self.assertEqual(parsed["roi/encoded"].numpy(), b"png")
         self.assertEqual(parsed["edges/encoded"].numpy(), b"")
+        self.assertEqual(records.from_parsed(parsed), record)
+
+    def test_records_of_older_writers_are_read(self):
+        feature = {"image/encoded": records.bytes_feature(b"jpeg")}
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        parsed = records.parse(tf.constant(example.SerializeToString()))
+        expected = records.Record(b"jpeg", "", -1, -1)
+        self.assertEqual(records.from_parsed(parsed), expected)
+
+    def test_one_shard(self):
+        path = str(self.folder / "a.tfrecord")
+        self.assertEqual(records.write_shard(path, some_records(3)), 3)
+        self.assertLen(list(tf.data.TFRecordDataset(path)), 3)
+
+        def failing():
+            yield from some_records(1)
+            raise SemCompError("broken image")
+
+        before = (self.folder / "a.tfrecord").read_bytes()
+        with self.assertRaisesRegex(SemCompError, "broken image"):
+            records.write_shard(path, failing())
+        self.assertEqual((self.folder / "a.tfrecord").read_bytes(), before)
+        self.assertLen(list(self.folder.iterdir()), 1)
 
     def test_shards_hold_every_record_once(self):
         folder = str(self.folder / "out")

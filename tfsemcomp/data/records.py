@@ -5,18 +5,23 @@ a missing one is empty, or -1 for `label`.
 
 | feature | type | meaning |
 |---|---|---|
-| image/encoded | bytes | JPEG, PNG or WebP file |
+| image/encoded | bytes | JPEG, PNG or BMP file: RGB, 8 bit, upright |
 | image/name | bytes | path below the folder it came from, "/" between parts |
 | image/height, image/width | int64 | pixels |
 | label | int64 | class index, -1 = none |
 | class/text | bytes | class name |
 | captions | bytes, any number | UTF-8 sentences |
-| label_map/encoded | bytes | PNG, 8-bit class index at each pixel |
+| label_map/encoded | bytes | PNG, 8-bit class index at each pixel, 255 = none |
+| instances/encoded | bytes | PNG, 16-bit number of the instance at each pixel |
 | edges/encoded | bytes | PNG, 8 bit, lines = 255 |
 | roi/encoded | bytes | PNG, 8 bit, importance 0..255 |
+| split | bytes | "train", "test", ... |
+| dataset | bytes | name of the collection that it came from |
 
-Shards are `<split>-00000-of-00008.tfrecord`, and `<split>.json` beside them lists
-counts, SHA-256 of each shard and the class names.
+Maps have the height and width of the image. Shards are
+`<split>-00000-of-00008.tfrecord`, and `<split>.json` beside them lists counts, SHA-256
+of each shard and the class names. reading.py reads them, building.py makes them from
+image files.
 """
 
 import dataclasses
@@ -44,8 +49,11 @@ class Record:
     class_text: str = ""
     captions: tuple[str, ...] = ()
     label_map: bytes = b""
+    instances: bytes = b""
     edges: bytes = b""
     roi: bytes = b""
+    split: str = ""
+    dataset: str = ""
 
 
 _STRINGS = {
@@ -53,9 +61,13 @@ _STRINGS = {
     "image/name": "name",
     "class/text": "class_text",
     "label_map/encoded": "label_map",
+    "instances/encoded": "instances",
     "edges/encoded": "edges",
     "roi/encoded": "roi",
+    "split": "split",
+    "dataset": "dataset",
 }
+_TEXTS = ("name", "class_text", "split", "dataset")
 _INTEGERS = {"image/height": "height", "image/width": "width", "label": "label"}
 
 
@@ -102,7 +114,7 @@ def bytes_feature(*values: str | bytes) -> tf.train.Feature:
 def from_parsed(parsed: Mapping[str, tf.Tensor]) -> Record:
     """The record whose features `parse` gave, outside a graph."""
     strings = {field: parsed[key].numpy() for key, field in _STRINGS.items()}
-    for field in ("name", "class_text"):
+    for field in _TEXTS:
         strings[field] = strings[field].decode()
     integers = {field: int(parsed[key]) for key, field in _INTEGERS.items()}
     captions = tuple(text.decode() for text in parsed["captions"].numpy())
@@ -158,6 +170,25 @@ def write_shards(
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)
     return write_index(folder, split, counts, classes, **further)
+
+
+def write_shard(path: str, records: Iterable[Record]) -> int:
+    """Writes one shard, which gets its name only when it is whole.
+
+    Args:
+        path: of the shard, in a folder that exists.
+        records: the examples, streamed.
+    Returns: the number of records.
+    """
+    folder, name = os.path.split(path)
+    temporary = tf.io.gfile.join(folder, f".{name}.{os.getpid()}")
+    try:
+        (count,) = _write_in_turn(records, [temporary])
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+    return count
 
 
 def _write_in_turn(records: Iterable[Record], paths: list[str]) -> list[int]:

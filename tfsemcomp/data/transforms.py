@@ -4,6 +4,21 @@ import numpy as np
 from PIL import Image
 
 
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales an image.
+
+    Args:
+        pixels: uint8 [H,W,3].
+        height: rows wanted.
+        width: columns wanted.
+    Returns: uint8 [height,width,3], Lanczos filtered; `pixels` if that is their size.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(scaled)
+
+
 def resize_short_side(pixels: np.ndarray, short_side: int) -> np.ndarray:
     """Scales an image down so that its short side has `short_side` pixels.
 
@@ -16,5 +31,5 @@ def resize_short_side(pixels: np.ndarray, short_side: int) -> np.ndarray:
     scale = short_side / min(height, width)
     if not 0 < scale < 1:
         return pixels
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return resize(pixels, *size)

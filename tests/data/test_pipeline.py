@@ -5,7 +5,9 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.harness import SemCompTestCase, smooth_image
-from tfsemcomp.data import pipeline, records
+from tfsemcomp import images
+from tfsemcomp.data import pipeline, reading, records
+from tfsemcomp.errors import BitstreamError
 
 
 def png(pixels):
@@ -51,6 +53,82 @@ class PipelineTest(SemCompTestCase):
         for one, two in zip(unbroken[5:], resumed, strict=True):
             np.testing.assert_array_equal(one, two)
 
+    def test_workers_see_together_what_one_would_see(self):
+        for workers, replicas in ((2, 2), (2, 4), (3, 3)):
+            batch_size = 12
+            whole = pipeline.training_batches(
+                [self.source], batch_size, self.plan, 5, start_step=1
+            )
+            shares = []
+            for worker in range(workers):
+                context = tf.distribute.InputContext(workers, worker, replicas)
+                stream = pipeline.training_batches(
+                    [self.source],
+                    batch_size,
+                    self.plan,
+                    5,
+                    start_step=1,
+                    input_context=context,
+                )
+                # A worker takes a batch for each of its replicas.
+                stream = stream.unbatch().batch(batch_size // workers)
+                shares.append([batch["image"].numpy() for batch in stream.take(3)])
+            for step, batch in enumerate(whole.take(3)):
+                together = np.empty_like(batch["image"])
+                for worker, share in enumerate(shares):
+                    together[worker::workers] = share[step]
+                np.testing.assert_array_equal(together, batch["image"])
+        context = tf.distribute.InputContext(3, 0, 3)
+        with self.assertRaisesRegex(ValueError, "batch"):
+            pipeline.training_batches(
+                [self.source], 4, self.plan, 1, input_context=context
+            )
+
+    def test_a_part_of_a_jpeg_is_what_the_whole_would_give(self):
+        image = smooth_image(70, 90)
+        for quality, tolerance in ((95, 0), (60, 2)):
+            encoded = images.encode(image, "jpeg", quality=quality)
+            decoded = pipeline.decode(encoded)
+            for plan in (
+                self.plan,
+                pipeline.Augmentation(24, colour=0.0),
+                pipeline.Augmentation(24, resized=0.0, colour=0.0, flip=False),
+            ):
+                for number in range(8):
+                    key = tf.constant([3, number], tf.int64)
+                    part = pipeline._decode_augmented(tf.constant(encoded), plan, key)
+                    whole = pipeline.augment(decoded, plan, key)
+                    difference = np.abs(part.numpy().astype(int) - whole.numpy())
+                    self.assertLessEqual(difference.mean(), tolerance)
+
+    def test_parts_that_are_not_resized_keep_every_pixel(self):
+        image = smooth_image(40, 50)
+        plan = pipeline.Augmentation(24, resized=0.0, colour=0.0, flip=False)
+        cuts = {
+            image[top : top + 24, left : left + 24].tobytes()
+            for top in range(17)
+            for left in range(27)
+        }
+        for number in range(8):
+            key = tf.constant([1, number], tf.int64)
+            part = pipeline.augment(tf.constant(image), plan, key)
+            self.assertIn(part.numpy().tobytes(), cuts)
+
+    def test_damaged_records_are_left_out_when_asked(self):
+        (shard, _) = sorted((self.folder / "a").glob("*.tfrecord"))
+        data = bytearray(shard.read_bytes())
+        data[50] ^= 1
+        shard.write_bytes(data)
+        with (
+            self.assertRaisesRegex(BitstreamError, f"{shard.name}, offset 0"),
+            reading.naming_damage([self.source]),
+        ):
+            self.batches(1)
+        self.assertLen(self.batches(4, skip_corrupt=True), 4)
+        batches = pipeline.evaluation_batches(self.source, 9, 24, skip_corrupt=True)
+        (batch,) = batches
+        self.assertEqual(batch["image"].shape[0], 6)
+
     def test_weights_set_the_share_of_each_source(self):
         other = write_photos(self.folder / "b", 4, label=1)
         stream = pipeline.training_batches(
@@ -63,9 +141,9 @@ class PipelineTest(SemCompTestCase):
         stream = pipeline.evaluation_batches(self.source, 4, 40)
         # Static sides: losses divide by them.
         self.assertEqual(stream.element_spec["image"].shape[1:], (40, 40, 3))
-        images = np.concatenate([b["image"].numpy() for b in stream])
-        self.assertEqual(images.shape, (7, 40, 40, 3))
-        np.testing.assert_array_equal(images[0], smooth_image(40, 50, 0)[:, 5:45])
+        squares = np.concatenate([b["image"].numpy() for b in stream])
+        self.assertEqual(squares.shape, (7, 40, 40, 3))
+        np.testing.assert_array_equal(squares[0], smooth_image(40, 50, 0)[:, 5:45])
 
     def test_augmentation_handles_extreme_shapes(self):
         for shape in ((1, 1), (1, 90), (200, 3)):

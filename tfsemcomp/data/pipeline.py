@@ -1,7 +1,8 @@
 """From shards to batches: shuffling, crops and flips that a seed fixes.
 
 Every random choice is a function of the seed and of the example's running number, so a
-run that resumes at step n sees exactly the batches that an unbroken run would have.
+run that resumes at step n sees exactly the batches that an unbroken run would have, and
+several workers see together those that one would have.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfsemcomp.data import records
+from tfsemcomp.data import reading, records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,20 +43,32 @@ def training_batches(
     weights: Sequence[float] | None = None,
     start_step: int = 0,
     shuffle_buffer: int = 4096,
+    *,
+    skip_corrupt: bool = False,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """An endless, repeatable stream of augmented batches.
 
+    A damaged record ends it with ``tf.errors.DataLossError``, to which
+    `reading.naming_damage` adds shard and offset.
+
     Args:
         sources: (folder, split) pairs of `records.write_shards`.
-        batch_size: images in a batch.
+        batch_size: images in a batch, of all replicas together.
         augmentation: what is done to each image.
         seed: fixes order and augmentation.
         weights: share of each source in the stream; default by its size.
         start_step: batches to skip, for exact resume.
         shuffle_buffer: records held for shuffling, of each source.
+        skip_corrupt: leave out damaged records, see `reading.serialized`.
+        input_context: of ``tf.distribute``'s ``distribute_datasets_from_function``: the
+            batches are then those of one replica. Every worker reads all records but
+            decodes its own share only: examples number w, w + n, w + 2n, ... of the one
+            stream are those of worker w of n.
     Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
     Raises:
-        ValueError: if `sources` is empty or `weights` does not match it.
+        ValueError: if `sources` is empty, `weights` does not match it, or `batch_size`
+            is no multiple of the number of replicas.
     """
     if not sources:
         raise ValueError("`sources` must name at least one (folder, split).")
@@ -67,25 +80,30 @@ def training_batches(
         weights = [records.read_index(*source)["records"] for source in sources]
     streams = []
     for number, source in enumerate(sources):
-        stream = tf.data.TFRecordDataset(records.shard_paths(*source))
+        stream = reading.serialized(*source, skip_corrupt=skip_corrupt)
         stream = stream.shuffle(shuffle_buffer, seed=seed + 7919 * number)
         streams.append(stream.repeat())
     share = [float(weight) / sum(weights) for weight in weights]
     stream = tf.data.Dataset.sample_from_datasets(streams, share, seed=seed)
     stream = stream.enumerate().skip(start_step * batch_size)
+    if input_context is not None:
+        batch_size = input_context.get_per_replica_batch_size(batch_size)
+        stream = stream.shard(
+            input_context.num_input_pipelines, input_context.input_pipeline_id
+        )
 
     def load(number: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = records.parse(serialized)
-        image = decode(record["image/encoded"])
         key = tf.stack([tf.constant(seed, tf.int64), number])
-        return {"image": augment(image, augmentation, key), "label": record["label"]}
+        image = _decode_augmented(record["image/encoded"], augmentation, key)
+        return {"image": image, "label": record["label"]}
 
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(batch_size, drop_remainder=True).prefetch(4)
 
 
 def evaluation_batches(
-    source: tuple[str, str], batch_size: int, crop: int
+    source: tuple[str, str], batch_size: int, crop: int, *, skip_corrupt: bool = False
 ) -> tf.data.Dataset:
     """One pass in order: short side to `crop`, then the centre square.
 
@@ -93,6 +111,7 @@ def evaluation_batches(
         source: (folder, split) of `records.write_shards`.
         batch_size: images in a batch; the last may be smaller.
         crop: height and width of the result, pixels.
+        skip_corrupt: leave out damaged records, see `reading.serialized`.
     Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
     """
 
@@ -101,7 +120,7 @@ def evaluation_batches(
         image = centre_square(decode(record["image/encoded"]), crop)
         return {"image": image, "label": record["label"]}
 
-    stream = tf.data.TFRecordDataset(records.shard_paths(*source))
+    stream = reading.serialized(*source, skip_corrupt=skip_corrupt)
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(batch_size).prefetch(2)
 
@@ -133,7 +152,40 @@ def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
     Returns: uint8 [crop,crop,3].
     """
     draw = tf.random.stateless_uniform([8], seed=key)
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    corner, size = _window(tf.shape(image)[:2], plan, key, draw)
+    cut = tf.slice(image, [corner[0], corner[1], 0], [size[0], size[1], 3])
+    return _change(cut, plan, draw)
+
+
+def _decode_augmented(
+    encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor
+) -> tf.Tensor:
+    """What `augment` makes of the decoded image; of a JPEG its part alone is decoded.
+
+    Where chroma is subsampled, the decoder smooths it across one column less at the
+    border of the part.
+    """
+    draw = tf.random.stateless_uniform([8], seed=key)
+
+    def cut_jpeg() -> tf.Tensor:
+        shape = tf.io.extract_jpeg_shape(encoded)[:2]
+        window = tf.concat(_window(shape, plan, key, draw), axis=0)
+        return tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
+
+    def cut_other() -> tf.Tensor:
+        image = decode(encoded)
+        corner, size = _window(tf.shape(image)[:2], plan, key, draw)
+        return tf.slice(image, [corner[0], corner[1], 0], [size[0], size[1], 3])
+
+    cut = tf.cond(tf.io.is_jpeg(encoded), cut_jpeg, cut_other)
+    return _change(cut, plan, draw)
+
+
+def _window(
+    shape: tf.Tensor, plan: Augmentation, key: tf.Tensor, draw: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Corner and size of the part that is kept, int32 [2] each."""
+    shape = tf.cast(shape, tf.float32)
     aspect = tf.exp((draw[0] * 2 - 1) * tf.math.log(plan.max_aspect))
     area = (plan.min_area + draw[1] * (1 - plan.min_area)) * shape[0] * shape[1]
     size = tf.minimum(tf.sqrt(area * tf.stack([aspect, 1 / aspect])), shape)
@@ -143,14 +195,30 @@ def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
         size = tf.where(whole, tf.minimum(float(plan.crop), shape), size)
     corner = tf.cast(draw[2:4] * (shape - size + 1), tf.int32)
     corner = tf.minimum(corner, tf.cast(shape - size, tf.int32))
-    size = tf.cast(size, tf.int32)
-    image = tf.slice(image, [corner[0], corner[1], 0], [size[0], size[1], 3])
-    image = tf.image.resize(image, [plan.crop, plan.crop], antialias=True)
+    return corner, tf.cast(size, tf.int32)
+
+
+def _change(cut: tf.Tensor, plan: Augmentation, draw: tf.Tensor) -> tf.Tensor:
+    """Resizes, flips and colours a part: uint8 [h,w,3] -> uint8 [crop,crop,3]."""
+    square = [plan.crop, plan.crop]
+
+    def resize() -> tf.Tensor:
+        resized = tf.image.resize(cut, square, antialias=True)
+        return resized if plan.colour else _to_uint8(resized)
+
+    def keep() -> tf.Tensor:
+        kept = tf.ensure_shape(cut, [*square, 3])
+        return tf.cast(kept, tf.float32) if plan.colour else kept
+
+    # Most of the time of a step goes into resizing, floats and rounding: none of them
+    # where the part is as large as the crop and keeps its colours.
+    fits = tf.reduce_all(tf.shape(cut)[:2] == plan.crop)
+    image = tf.cond(fits, keep, resize)
     if plan.flip:
         image = tf.cond(draw[4] < 0.5, lambda: image[:, ::-1], lambda: image)
     if plan.colour:
-        image = _change_colour(image, plan.colour * (draw[5:8] * 2 - 1))
-    return _to_uint8(image)
+        image = _to_uint8(_change_colour(image, plan.colour * (draw[5:8] * 2 - 1)))
+    return image
 
 
 def _change_colour(image: tf.Tensor, change: tf.Tensor) -> tf.Tensor:

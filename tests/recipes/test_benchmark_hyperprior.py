@@ -1,0 +1,36 @@
+import json
+
+from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp import images
+
+
+class BenchmarkHyperpriorTest(SemCompTestCase):
+    def test_all_parts_on_a_tiny_picture(self):
+        photos = self.folder / "photos"
+        photos.mkdir()
+        images.write(photos / "one.png", smooth_image(192, 176))
+        self.run_recipe_test(
+            "recipes/benchmark_hyperprior.py",
+            f"--images={photos}",
+            "--out=results",
+            "--parts=rates,coding,training",
+            "--workers=1",
+            "--repeats=1",
+            "--N=8",
+            "--M=12",
+            "--crop=64",
+            "--batch=1",
+        )
+        path = self.folder / "results" / "hyperprior.json"
+        found = json.loads(path.read_text(encoding="utf-8"))
+        points = found["rates"]["points"]
+        models = {point["model"] for point in points}
+        self.assertContainsSubset({"", "hyperprior-small", "hyperprior-small-1"}, models)
+        for point in points:
+            self.assertGreater(point["bpp"], 0)
+            self.assertBetween(point["psnr"], 10, 60)
+        ours = found["rates"]["bd_rate"]["psnr"]["hyperprior hyperprior-small"]
+        self.assertIn("jpeg", ours)
+        for name in ("scale", "mean_scale"):
+            self.assertGreater(found["coding"][name]["encode_s"], 0)
+        self.assertGreater(found["training"]["ratio"], 0)

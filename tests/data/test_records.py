@@ -35,6 +35,7 @@ class RecordsTest(SemCompTestCase):
         self.assertEqual(parsed["roi/encoded"].numpy(), b"png")
         self.assertEqual(parsed["edges/encoded"].numpy(), b"")
         self.assertEqual(records.from_parsed(parsed), record)
+        self.assertEqual(records.deserialize(records.serialize(record)), record)
 
     def test_records_of_older_writers_are_read(self):
         feature = {"image/encoded": records.bytes_feature(b"jpeg")}
@@ -42,6 +43,14 @@ class RecordsTest(SemCompTestCase):
         parsed = records.parse(tf.constant(example.SerializeToString()))
         expected = records.Record(b"jpeg", "", -1, -1)
         self.assertEqual(records.from_parsed(parsed), expected)
+        self.assertEqual(records.deserialize(example.SerializeToString()), expected)
+
+    def test_other_bytes_are_no_record(self):
+        feature = {"class/text": records.bytes_feature(b"\xff")}
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        for data in (b"\xff\xff\xff", example.SerializeToString()):
+            with self.assertRaisesRegex(BitstreamError, "no record"):
+                records.deserialize(data)
 
     def test_one_shard(self):
         path = str(self.folder / "a.tfrecord")

@@ -29,12 +29,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
+from google.protobuf import message
 
 from tfsemcomp.errors import BitstreamError, SemCompError
 
 SCHEMA_VERSION = 1
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +122,34 @@ def from_parsed(parsed: Mapping[str, tf.Tensor]) -> Record:
     integers = {field: int(parsed[key]) for key, field in _INTEGERS.items()}
     captions = tuple(text.decode() for text in parsed["captions"].numpy())
     return Record(**strings, **integers, captions=captions)
+
+
+def deserialize(serialized: bytes) -> Record:
+    """The record that `serialize` made the bytes of, outside a graph.
+
+    Raises:
+        BitstreamError: these are no ``tf.train.Example``, or its texts no UTF-8.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+        strings: dict[str, bytes | str] = {
+            field: _only(features[key].bytes_list.value, b"")
+            for key, field in _STRINGS.items()
+        }
+        for field in _TEXTS:
+            strings[field] = strings[field].decode()
+        captions = tuple(t.decode() for t in features["captions"].bytes_list.value)
+    except (message.DecodeError, UnicodeDecodeError) as error:
+        raise BitstreamError(f"no record: {error}.") from error
+    integers = {
+        field: _only(features[key].int64_list.value, -1)
+        for key, field in _INTEGERS.items()
+    }
+    return Record(**strings, **integers, captions=captions)
+
+
+def _only(values: Sequence[T], default: T) -> T:
+    return values[0] if len(values) else default
 
 
 def shard_name(split: str, index: int, shards: int) -> str:
@@ -231,7 +262,7 @@ def write_index(
                 "file": name,
                 "records": count,
                 "bytes": tf.io.gfile.stat(path).length,
-                "sha256": _sha256(path),
+                "sha256": sha256_of(path),
             }
         )
     index = {
@@ -315,7 +346,7 @@ def verify(folder: str, split: str) -> int:
         path = tf.io.gfile.join(folder, entry["file"])
         if not tf.io.gfile.exists(path):
             raise BitstreamError(f"{path}: shard is missing; build the records again.")
-        if _sha256(path) != entry["sha256"]:
+        if sha256_of(path) != entry["sha256"]:
             raise BitstreamError(
                 f"{path}: shard differs from its checksum in {split}.json; "
                 "build the records again."
@@ -323,7 +354,8 @@ def verify(folder: str, split: str) -> int:
     return index["records"]
 
 
-def _sha256(path: str) -> str:
+def sha256_of(path: str) -> str:
+    """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, "rb") as file:
         while block := file.read(1 << 20):

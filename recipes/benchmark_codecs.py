@@ -16,6 +16,7 @@ shipped later joins by itself: whatever `tfsemcomp.list_models()` names is measu
 
 import dataclasses
 import pathlib
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -69,6 +70,8 @@ COUNTERPARTS: dict[str, dict[str, str]] = {
     "jxl": {"jxl-e7": "libjxl, effort 7"},
     "jpeg2000": {"jpeg2000-openjpeg": "OpenJPEG, by rate; ours aims at a PSNR"},
 }
+# A model of one rate among others of its family.
+_NUMBERED = re.compile(r"(.+)-\d+")
 _FIGURES = "images"
 _PREFIX = "results_"
 _KEY_FIGURES = ("rd_psnr", "rd_ms_ssim", "rd_psnr_hvsm", "rd_roi_psnr")
@@ -151,8 +154,8 @@ def qualities_of(codec: base.Codec) -> tuple[float, ...]:
 def measure(entries: Sequence[Entry], paths: Sequence[pathlib.Path]) -> Table:
     """Sweeps all entries over all pictures, keeping what is there already.
 
-    Returns: the rows of these entries and pictures, codec by codec, as OUT holds them
-        too, before those of other runs.
+    Returns: the rows of these entries and pictures, codec by codec (`join_rates`), as
+        OUT holds them too, before those of other runs.
     """
     keys: dict[tuple[str, str, str], int] = {}
     results = Table(())
@@ -179,7 +182,26 @@ def measure(entries: Sequence[Entry], paths: Sequence[pathlib.Path]) -> Table:
     chosen = {row.key for row in rows}
     ordered = (*rows, *(row for row in results.rows if row.key not in chosen))
     table.write(_OUT.value, Table(ordered, results.meta))
-    return Table(tuple(rows), results.meta)
+    return Table(tuple(join_rates(rows, entries)), results.meta)
+
+
+def join_rates(rows: Iterable[Row], entries: Iterable[Entry]) -> list[Row]:
+    """Makes one curve of models that have one rate each, as papers draw them.
+
+    Args:
+        rows: of a table.
+        entries: what they come from.
+    Returns: the rows; those of models FAMILY-1, FAMILY-2, ... with one quality each
+        have "FAMILY-N" as their model, and the model's name as their setting.
+    """
+    single = {entry.codec.model for entry in entries if len(entry.qualities) == 1}
+    joined = []
+    for row in rows:
+        numbered = _NUMBERED.fullmatch(row.model) if row.model in single else None
+        if numbered:
+            row = dataclasses.replace(row, model=f"{numbered[1]}-N", setting=row.model)
+        joined.append(row)
+    return joined
 
 
 def _show(bar: tqdm.tqdm, done: int, total: int) -> None:

@@ -52,6 +52,19 @@ class BenchmarkCodecsTest(SemCompTestCase):
                 self.assertTrue(svg.is_file())
         self.assertTrue((self.folder / "out" / "report.html").is_file())
 
+    def test_models_of_one_rate_make_one_curve(self):
+        (self.folder / "photos").mkdir()
+        images.write(self.folder / "photos" / "p.png", smooth_image(64, 64))
+        self.run_recipe("--codecs=hyperprior")
+        rows = table.read(self.folder / "out").rows
+        self.assertEqual({row.error for row in rows}, {""})
+        models = {row.model for row in rows}
+        self.assertContainsSubset({"", "hyperprior-small-1"}, models)
+        text = (self.folder / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+        _, _, speeds = text.partition("## Speed")
+        names = re.findall(r"^\| (hyperprior[^|]*) \|", speeds, re.M)
+        self.assertEqual(names, ["hyperprior", "hyperprior hyperprior-small-N"])
+
     def test_the_plan_names_every_codec_and_its_counterparts(self):
         lines = self.run_recipe("--plan").splitlines()[2:]
         cells = [line.strip("| ").split(" | ") for line in lines]

@@ -99,6 +99,9 @@ def write_figures(
     written = []
     with matplotlib.rc_context(_STYLE):
         for name, figure in _figures(found, reference):
+            # Laid out once for all formats, which takes longer than to draw.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
             for kind in formats:
                 path = folder / f"{prefix}{name}.{kind}"
                 images.write_atomic(path, _encode(figure, kind))

@@ -158,8 +158,8 @@ def _payloads(folder: str, found: Survey) -> Iterator[tuple[str, bytes]]:
             )
         elif not damages and records.sha256_of(path) != shard["sha256"]:
             found.problems.append(
-                f"{path}: differs from its SHA-256 in the index, though every record of "
-                "it is whole"
+                f"{path}: its records are whole, but its SHA-256 is not that of the "
+                "index"
             )
 
 

@@ -52,10 +52,14 @@ class GdnTest(SemCompTestCase):
 
     @parameterized.parameters(*FORMS)
     def test_one_channel_by_hand(self, inverse, simple):
-        x = np.float32([[-3.0], [0.0], [0.5], [20.0]])
+        x = np.float32([-3.0, 0.0, 0.5, 20.0]).reshape(1, 2, 2, 1)
         norm = 1 + 0.1 * abs(x) if simple else np.sqrt(1 + 0.1 * x**2)
         expected = x * norm if inverse else x / norm
         np.testing.assert_allclose(Gdn(inverse, simple)(x), expected, rtol=1e-5)
+
+    def test_other_ranks_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "`inputs` must be"):
+            Gdn()(tf.zeros([3, 4]))
 
     def test_weights_at_their_bounds_give_finite_numbers_and_gradients(self):
         inputs = tf.concat([random_inputs(), tf.zeros([1, 4, 3, CHANNELS])], axis=0)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfsemcomp.layers import block_dct
 from tfsemcomp.layers.gdn import Gdn
+from tfsemcomp.layers.subpixel import SubpixelTranspose
 
 layers = tf.keras.layers
 
@@ -69,7 +70,7 @@ class GdnSynthesis(layers.Layer):
         steps = []
         for _ in range(3):
             steps += [_up(width), Gdn(inverse=True)]
-        self.steps = [*steps, _up(3)]
+        self.steps = [*steps, SubpixelTranspose(3)]
 
     def call(self, y_hat: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
         """Synthesises pictures."""

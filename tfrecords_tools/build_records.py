@@ -20,7 +20,7 @@ suffix, or a folder) or by a seeded share (`--test_share=0.1`, drawn in each fol
 
 `--mode=short_side` scales pictures down to `--size` (0 keeps all), `squash` and
 `centre_crop` give all of them that size, as 256 or 512x1024. They are stored as JPEG of
-`--quality`, or without loss: `--encoding=png`, `bmp` (quickest to read) or `source`
+`--quality`, or without loss: `--encoding=png`, `raw` (quickest to read) or `source`
 (the files themselves). What a record holds: tfsemcomp/data/records.py.
 
 A picture that cannot be read ends the run, or with `--skip_broken` becomes a line of

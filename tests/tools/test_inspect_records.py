@@ -24,7 +24,7 @@ class InspectRecordsTest(SemCompTestCase):
         images.write(photos / "val" / "3.png", noise_image(60, 80, 3))
         collection = layouts.read("images", str(photos))
         settings = building.Settings(
-            str(self.out), preparation.Preparation(encoding="bmp"), shards=1
+            str(self.out), preparation.Preparation(encoding="raw"), shards=1
         )
         building.build(collection, settings)
 
@@ -36,7 +36,7 @@ class InspectRecordsTest(SemCompTestCase):
         found = json.loads(output)
         self.assertEmpty(found["problems"])
         self.assertEqual(found["splits"]["train"]["records"], 2)
-        self.assertEqual(found["splits"]["val"]["formats"], {"BMP": 2})
+        self.assertEqual(found["splits"]["val"]["formats"], {"PNG": 2})
         self.assertEqual(images.read(sheet).shape[1], 1024)
 
     def test_leaks_and_damage_give_a_status_of_1(self):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfsemcomp.data import reading, records
+from tfsemcomp.data import reading, records, stored_png
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def training_batches(
         )
 
     def load(number: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        record = records.parse(serialized)
+        record = records.parse(serialized, ("image/encoded", "label"))
         key = tf.stack([tf.constant(seed, tf.int64), number])
         image = _decode_augmented(record["image/encoded"], augmentation, key)
         return {"image": image, "label": record["label"]}
@@ -160,10 +160,10 @@ def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
 def _decode_augmented(
     encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor
 ) -> tf.Tensor:
-    """What `augment` makes of the decoded image; of a JPEG its part alone is decoded.
+    """What `augment` makes of the decoded image, of which only the part is decoded.
 
-    Where chroma is subsampled, the decoder smooths it across one column less at the
-    border of the part.
+    Where a JPEG's chroma is subsampled, the decoder smooths it across one column less
+    at the border of the part.
     """
     draw = tf.random.stateless_uniform([8], seed=key)
 
@@ -172,12 +172,19 @@ def _decode_augmented(
         window = tf.concat(_window(shape, plan, key, draw), axis=0)
         return tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
 
+    def cut_stored() -> tf.Tensor:
+        window = _window(stored_png.size(encoded), plan, key, draw)
+        return stored_png.cut(encoded, *window)
+
     def cut_other() -> tf.Tensor:
         image = decode(encoded)
         corner, size = _window(tf.shape(image)[:2], plan, key, draw)
         return tf.slice(image, [corner[0], corner[1], 0], [size[0], size[1], 3])
 
-    cut = tf.cond(tf.io.is_jpeg(encoded), cut_jpeg, cut_other)
+    def cut_lossless() -> tf.Tensor:
+        return tf.cond(stored_png.is_stored(encoded), cut_stored, cut_other)
+
+    cut = tf.cond(tf.io.is_jpeg(encoded), cut_jpeg, cut_lossless)
     return _change(cut, plan, draw)
 
 
@@ -215,7 +222,8 @@ def _change(cut: tf.Tensor, plan: Augmentation, draw: tf.Tensor) -> tf.Tensor:
     fits = tf.reduce_all(tf.shape(cut)[:2] == plan.crop)
     image = tf.cond(fits, keep, resize)
     if plan.flip:
-        image = tf.cond(draw[4] < 0.5, lambda: image[:, ::-1], lambda: image)
+        # tf.reverse takes a tenth of the time of image[:, ::-1].
+        image = tf.cond(draw[4] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
     if plan.colour:
         image = _to_uint8(_change_colour(image, plan.colour * (draw[5:8] * 2 - 1)))
     return image

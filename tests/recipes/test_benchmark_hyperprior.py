@@ -24,8 +24,9 @@ class BenchmarkHyperpriorTest(SemCompTestCase):
         path = self.folder / "results" / "hyperprior.json"
         found = json.loads(path.read_text(encoding="utf-8"))
         points = found["rates"]["points"]
-        models = {point["model"] for point in points}
-        self.assertContainsSubset({"", "hyperprior-small", "hyperprior-small-1"}, models)
+        found_models = {point["model"] for point in points}
+        models = {"", "hyperprior-small", "hyperprior-small-1"}
+        self.assertContainsSubset(models, found_models)
         for point in points:
             self.assertGreater(point["bpp"], 0)
             self.assertBetween(point["psnr"], 10, 60)

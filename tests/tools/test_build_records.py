@@ -1,16 +1,15 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
-import tensorflow as tf
 
 from tests.data import fake_layouts
 from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp import images
 from tfsemcomp.data import (
     building,
     label_maps,
@@ -18,6 +17,7 @@ from tfsemcomp.data import (
     preparation,
     reading,
     records,
+    transforms,
 )
 
 SCRIPT = "tfrecords_tools/build_records.py"
@@ -32,8 +32,8 @@ class BuildRecordsTest(SemCompTestCase):
             path = self.photos / group / f"{number:04d}.png"
             fake_layouts.write_image(path, number, (40 + number, 60))
 
-    def build(self, *flags, out="out"):
-        self.out = str(self.folder / out)
+    def build(self, *flags):
+        self.out = str(self.folder / "out")
         if not any(flag.startswith("--dataset") for flag in flags):
             flags = (*flags, "--dataset=class_folders", f"--input={self.photos}")
         output = self.run_recipe_test(SCRIPT, f"--out={self.out}", *flags)
@@ -46,75 +46,79 @@ class BuildRecordsTest(SemCompTestCase):
     def files(self, out="out"):
         return {path.name: path.read_bytes() for path in (self.folder / out).iterdir()}
 
-    def build_here(self, out, preparation, **options):
+    def build_here(self, out, plan, skip_broken=False, **options):
         """The same in this process; returns the files."""
         collection = layouts.read("class_folders", str(self.photos), **options)
-        settings = building.Settings(str(self.folder / out), preparation, shards=4)
+        settings = building.Settings(
+            str(self.folder / out), plan, shards=4, skip_broken=skip_broken
+        )
         building.build(collection, settings)
         return self.files(out)
 
-    def test_class_folders_with_a_seeded_split(self):
-        flags = ("--test_share=0.25", "--size=32", "--shards=4", "--workers=2")
-        summary = self.build(*flags)
-        counts = {k: v["records"] for k, v in summary["splits"].items()}
-        self.assertEqual(counts, {"train": 6, "test": 2})
-        self.assertEqual(summary["classes"], 2)
-        index = records.read_index(self.out, "train")
-        self.assertEqual(index["classes"], ["001.a cat", "002.dog"])
-        held = {split: self.read(split) for split in counts}
-        for split, count in counts.items():
-            self.assertEqual(records.verify(self.out, split), count)
-            for name, record in held[split].items():
-                self.assertEqual(record.label, int("dog" in name))
-                self.assertEqual(record.height, 32)
-        self.assertEmpty(held["train"].keys() & held["test"].keys())
-        self.assertLen(held["train"] | held["test"], 8)
-        with self.subTest("any number of processes gives the same files"):
-            plan = preparation.Preparation(32, 32)
-            here = self.build_here("here", plan, test_share=0.25)
-            self.assertEqual(self.files(), here)
-
-    def test_lists_fix_the_split_and_broken_images_are_counted(self):
-        listed = self.folder / "list.txt"
+    def test_splits_by_lists_broken_pictures_and_two_processes(self):
         (self.photos / "002.dog" / "broken.jpg").write_text("no image")
-        fake_layouts.write_lines(listed, "001.a cat/0001.png", "002.dog/broken.jpg")
+        train, val = self.folder / "train.txt", self.folder / "val.txt"
+        fake_layouts.write_lines(train, "001.a cat", "002.dog/0002", "002.dog/broken")
+        fake_layouts.write_lines(val, "002.dog/0004.png", "002.dog/0006.png")
+        lists = [f"train:{train}", f"val:{val}"]
         summary = self.build(
-            f"--lists=val:{listed}",
-            "--dataset=images",
-            f"--input={self.photos}",
+            f"--lists={','.join(lists)}",
+            "--size=32",
+            "--shards=4",
+            "--workers=2",
             "--skip_broken",
         )
-        self.assertEqual(summary["splits"], {"val": {"records": 1, "dead_letters": 1}})
-        (letter,) = building.read_dead_letters(self.out, "val")
+        self.assertEqual(
+            summary["splits"],
+            {
+                "train": {"records": 5, "dead_letters": 1},
+                "val": {"records": 2, "dead_letters": 0},
+            },
+        )
+        self.assertEqual(summary["classes"], 2)
+        (letter,) = building.read_dead_letters(self.out, "train")
         self.assertEqual(letter["name"], "002.dog/broken.jpg")
-        (record,) = self.read("val").values()
-        self.assertEqual(record.label, -1)
-        image = tf.io.decode_image(record.image).numpy()
-        expected = smooth_image(41, 60, 1).astype(int)
+        held = self.read("train")
+        cats = [f"001.a cat/000{number}.png" for number in (1, 3, 5, 7)]
+        self.assertCountEqual(held, [*cats, "002.dog/0002.png"])
+        for name, record in held.items():
+            self.assertEqual(record.label, int("dog" in name))
+            self.assertEqual((record.height, record.split), (32, "train"))
+        image = images.load_bytes(held["001.a cat/0001.png"].image).pixels
+        expected = transforms.resize_short_side(smooth_image(41, 60, 1), 32)
         self.assertLess(np.abs(image.astype(int) - expected).mean(), 3)
+        with self.subTest("any number of processes gives the same files"):
+            plan = preparation.Preparation(32, 32)
+            here = self.build_here("here", plan, skip_broken=True, lists=lists)
+            self.assertEqual(self.files(), here)
 
     def test_a_killed_run_goes_on(self):
         plan = preparation.Preparation(24, 24, mode="squash")
         whole = self.build_here("whole", plan)
-        flags = ("--size=24x24", "--mode=squash", "--shards=4")
-        root = pathlib.Path(__file__).resolve().parents[2]
-        arguments = ["--dataset=class_folders", f"--input={self.photos}", *flags]
-        out = self.folder / "killed"
+        # A pipe that nobody writes to holds the run in the middle of its last shard.
+        held = layouts.read("class_folders", str(self.photos)).splits["train"]
+        path = pathlib.Path(held.part(3, 4, seed=1)[-1].image)
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        root, out = pathlib.Path(__file__).resolve().parents[2], self.folder / "killed"
+        flags = ("--size=24x24", "--mode=squash", "--shards=4", f"--out={out}")
         with subprocess.Popen(
-            [sys.executable, str(root / SCRIPT), f"--out={out}", *arguments],
+            [
+                *(sys.executable, str(root / SCRIPT), *flags),
+                *("--dataset=class_folders", f"--input={self.photos}"),
+            ],
             env={**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""},
             stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
         ) as process:
-            deadline = time.monotonic() + 120
-            while process.poll() is None and time.monotonic() < deadline:
-                if out.is_dir() and any(out.glob(".*.part")):
-                    process.send_signal(signal.SIGKILL)
-                    break
-                time.sleep(0.001)
-        summary = self.build(*flags, out="killed")
-        self.assertEqual(summary["splits"]["train"]["records"], 8)
-        self.assertEqual(self.files("killed"), whole)
+            deadline = time.monotonic() + 300
+            while len(list(out.glob(".*.part"))) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.kill()
+        self.assertLen(list(out.glob("*.tfrecord")), 3)
+        path.unlink()
+        path.write_bytes(content)
+        self.assertEqual(self.build_here("killed", plan), whole)
 
     def test_a_data_set_of_tfds(self):
         fake_layouts.camvid(self.folder / "manual")

@@ -16,6 +16,7 @@ that was killed makes only the parts that are missing.
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -213,11 +214,14 @@ def _finish(
     folder = settings.out
     if not _is_finished(folder, split, plan):
         _write_index(collection, split, settings, plan)
-    for number in range(settings.shards):
-        # The note, and what a killed process was writing.
-        name = records.shard_name(split, number, settings.shards)
-        for path in tf.io.gfile.glob(tf.io.gfile.join(folder, f".{name}.*")):
-            tf.io.gfile.remove(path)
+    # Notes, and what a killed process was writing.
+    shards = {
+        records.shard_name(split, number, settings.shards)
+        for number in range(settings.shards)
+    }
+    for name in tf.io.gfile.listdir(folder):
+        if name.startswith(".") and os.path.splitext(name[1:])[0] in shards:
+            _remove(tf.io.gfile.join(folder, name))
     _remove(_plan_path(folder, split))
     return records.read_index(folder, split)
 

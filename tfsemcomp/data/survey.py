@@ -81,7 +81,7 @@ def survey(
     decode: bool = False,
     fingerprints: bool = False,
 ) -> Survey:
-    """Reads a split from end to end; memory does not grow with its pictures.
+    """Reads a split from end to end; names and fingerprints are all that it holds.
 
     Args:
         folder: of the records.

@@ -7,9 +7,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp import images
 from tfsemcomp.data import label_maps
 from tfsemcomp.errors import ModelMismatchError, SemCompError
-from tfsemcomp.evaluation import observer_segmenters, observers
+from tfsemcomp.evaluation import observer_segmenters, observers, sweep
 from tfsemcomp.evaluation.observer_segmenters import Segmenter
 from tfsemcomp.serving import export
 
@@ -122,6 +123,22 @@ class ModelTest(SemCompTestCase):
         self.assertEqual(seen, {"miou@brightness": 1, "preserved_miou@brightness": 1})
         seen = observer.observe("a", split(40, 64, 32), split(40, 64, 48))
         self.assertAlmostEqual(seen["miou@brightness"], iou(48, 32, 64))
+
+    def test_a_sweep_compares_with_true_maps(self):
+        folder = self.export(lambda scores: {"scores": scores})
+        pictures, maps = self.folder / "pictures", self.folder / "maps"
+        pictures.mkdir()
+        maps.mkdir()
+        images.write(pictures / "a.png", split(40, 64, 32))
+        label_maps.write(maps / "a.png", dark_or_light(split(40, 64, 48)))
+        arguments = {"observers": [f"segmenter:{folder}"], "label_maps": maps}
+        table = sweep.run_sweep(
+            ["jpeg"], pictures, self.folder / "out", [90], ["psnr"], **arguments
+        )
+        (row,) = table.rows
+        self.assertAlmostEqual(row.metrics["miou@brightness"], iou(48, 32, 64), 2)
+        with self.assertRaisesRegex(ValueError, "`label_maps` are for"):
+            sweep.run_sweep(["jpeg"], pictures, self.folder / "o", label_maps=maps)
 
     def test_a_model_without_scores_or_labels_is_refused(self):
         folder = self.export(lambda scores: {"map": scores})

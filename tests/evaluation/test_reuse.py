@@ -14,6 +14,7 @@ META = {
     "models": {"rnn": "rnn-small 1 00000000"},
     "observers": ["mobilenet"],
     "labels": None,
+    "label_maps": None,
     "roi_map": False,
     "repeats": 1,
     "seed": 0,

@@ -286,7 +286,7 @@ class SweepTest(SemCompTestCase):
             def observe(self, image, original, decoded):
                 return {"top1@eye": float(image == "0.png")}
 
-        def load(spec, labels=None):
+        def load(spec, labels=None, label_maps=None):
             loaded.append((spec, labels))
             return Brightness()
 

@@ -6,14 +6,14 @@ from PIL import Image
 
 from tests.data.test_pipeline import write_photos
 from tests.harness import SemCompTestCase, smooth_image
-from tests.models.test_msroi_trainer import random_teacher_file
+from tests.metrics.networks import weights_file
 
 
 class MsroiRecipesTest(SemCompTestCase):
     def test_train_export_and_evaluate(self):
         folder, split = write_photos(self.folder / "records", 6)
         source = f"{folder}:{split}"
-        teacher = random_teacher_file(self.folder / "teacher.npz")
+        teacher = weights_file("MobileNet")
         train = [
             "--size=tiny",
             f"--data={source}",

@@ -58,6 +58,11 @@ def add_evaluate(parser: Parser) -> None:
         f"{_CLASS_FOLDERS}: --images has a directory for each class.",
     )
     parser.add_flag(
+        "label_maps",
+        help="Directory of true label maps, 8-bit PNGs named like the images, for "
+        "observers that segment.",
+    )
+    parser.add_flag(
         "repeats", type=int, default=1, help="Runs of which the median time counts."
     )
     parser.add_flag(
@@ -112,6 +117,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
         _split(args.metrics) or None,
         observers=_split(args.observers),
         labels=labels,
+        label_maps=args.label_maps,
         roi_map=args.map,
         settings=by_codec,
         repeats=args.repeats,

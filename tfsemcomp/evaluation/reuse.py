@@ -12,7 +12,7 @@ from tfsemcomp.evaluation.table import Row, Table
 Key = tuple[str, str, str, str]
 
 # Parts of a table's description that hold for all of its rows.
-_SAME = ("seed", "repeats", "roi_map", "labels")
+_SAME = ("seed", "repeats", "roi_map", "labels", "label_maps")
 
 
 def load(

@@ -206,6 +206,7 @@ def run_sweep(
     *,
     observers: Sequence[str] = (),
     labels: "LabelSource | None" = None,
+    label_maps: str | os.PathLike[str] | None = None,
     roi_map: RoiSource | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     repeats: int = 1,
@@ -226,6 +227,7 @@ def run_sweep(
             (without `roi_map`: all that need no map).
         observers: strings that `observers.load` takes.
         labels: for them; see there. Pictures go by their names in the table.
+        label_maps: a folder of true label maps, for segmenters; see there.
         roi_map: for the metrics that need a map: what `semantics.roi.resolve_map`
             takes (a method's name, a mask's path), or a function from pixels to a map.
         settings: further keywords of `compress`, by codec name.
@@ -254,8 +256,9 @@ def run_sweep(
     for name, value in (("repeats", repeats), ("workers", workers)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, not {value}.")
-    if labels is not None and not observers:
-        raise ValueError("`labels` are for `observers`: name some.")
+    for name, truth in (("labels", labels), ("label_maps", label_maps)):
+        if truth is not None and not observers:
+            raise ValueError(f"`{name}` are for `observers`: name some.")
     if not 0 <= seed < 2**32:
         raise ValueError(f"`seed` must be from 0 to 2^32 - 1, not {seed}.")
     jobs = plan(codecs, qualities, settings)
@@ -271,6 +274,7 @@ def run_sweep(
         "metrics": list(columns),
         "observers": list(observers),
         "labels": _labels_digest(labels),
+        "label_maps": _folder_digest(label_maps),
         "roi_map": roi_map if isinstance(roi_map, str) else bool(roi_map),
         "repeats": repeats,
         "seed": seed,
@@ -283,6 +287,7 @@ def run_sweep(
         metrics=metrics,
         observers=tuple(observers),
         labels=labels,
+        label_maps=label_maps,
         roi_map=roi_map,
         repeats=repeats,
         seed=seed,
@@ -386,6 +391,7 @@ class _Options:
     metrics: Sequence[str]
     observers: Sequence[str]
     labels: "LabelSource | None"
+    label_maps: str | os.PathLike[str] | None
     roi_map: RoiSource | None
     repeats: int
     seed: int
@@ -490,7 +496,7 @@ class _Bench:
             from tfsemcomp.evaluation import observers
 
             self._observers = [
-                observers.load(spec, labels=options.labels)
+                observers.load(spec, options.labels, options.label_maps)
                 for spec in options.observers
             ]
         self._warm: set[tuple[int, tuple[int, ...]]] = set()
@@ -551,6 +557,15 @@ def _labels_digest(labels: "LabelSource | None") -> str | None:
         text = json.dumps(dict(labels), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
     return provenance.file_digest(pathlib.Path(labels))
+
+
+def _folder_digest(folder: str | os.PathLike[str] | None) -> str | None:
+    """What tells folders of label maps apart: a hash of their files."""
+    if folder is None:
+        return None
+    files = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
+    text = json.dumps([(path.name, provenance.file_digest(path)) for path in files])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def keep_picture(

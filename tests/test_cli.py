@@ -685,7 +685,7 @@ class EvaluateTest(CliTestCase):
                 asked.append(image)
                 return {"top1@eye": 1.0}
 
-        def load(spec, labels=None):
+        def load(spec, labels=None, label_maps=None):
             asked.append((spec, labels))
             return Observer()
 

@@ -258,7 +258,7 @@ class RateTest(HyperpriorCodecTestCase):
         scale = 0.11 * np.exp(index / 63 * np.log(256 / 0.11))
         symbols = np.rint(rng.normal(0, scale)).astype(np.int32)
         estimated = rate.gaussian_bits(symbols.astype(np.float32), np.float32(scale))
-        path = manifest.find(name).path / hyperprior.TABLES_NAME
+        path = manifest.find(name).path / tables.FILE_NAME
         (data,) = range_coder.encode(
             tables.load(path)["y"], symbols, np.rint(index).astype(np.int32)
         )

@@ -171,7 +171,7 @@ class HyperpriorModuleTest(SemCompTestCase):
     def test_tables_lie_beside(self):
         for name, model in self.models.items():
             with self.subTest(name):
-                found = tables.load(self.paths[name] / hyperprior_module.TABLES_NAME)
+                found = tables.load(self.paths[name] / tables.FILE_NAME)
                 size = model.size
                 if model.variant == "factorized":
                     self.assertSequenceEqual(list(found), ["y"])

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tfsemcomp.serving.manifest import ModelInfo
     from tfsemcomp.serving.runner import Runner
 
-TABLES_NAME = "tables.npz"
 # Qualities of a model of many rates are multiples of this, and so exact in float64.
 QUALITY_STEP = 0.125
 # Pictures of one colour code to next to nothing. Their payload is filled up with zeros
@@ -104,7 +103,7 @@ def _load(info: ModelInfo) -> Model:
     return Model(
         fingerprint=info.fingerprint,
         runner=runner.shared(info),
-        tables=tables.load(info.path / TABLES_NAME),
+        tables=tables.load(info.path / tables.FILE_NAME),
         **facts,
     )
 

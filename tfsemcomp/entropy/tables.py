@@ -21,6 +21,8 @@ import numpy as np
 from tfsemcomp import images
 from tfsemcomp.errors import ModelMismatchError
 
+# Beside saved_model.pb.
+FILE_NAME = "tables.npz"
 MIN_PRECISION = 8
 MAX_PRECISION = 16
 # Keeps symbol minus offset, and offset plus count, in reach of plain arithmetic.

@@ -10,7 +10,6 @@ from tfsemcomp.entropy import tables as table_files
 from tfsemcomp.models import hyperprior
 from tfsemcomp.serving import export
 
-TABLES_NAME = "tables.npz"
 # TFC's 12 bits cost 2 % at .025 bpp, where nearly all symbols are zero.
 PRECISION = 16
 
@@ -128,6 +127,6 @@ def export_model(
     Raises: as `serving.export.export`.
     """
     built = tables(model)
-    extras = {TABLES_NAME: lambda path: table_files.save(path, built)}
+    extras = {table_files.FILE_NAME: lambda path: table_files.save(path, built)}
     signatures = HyperpriorModule(model).signatures()
     return export.export(signatures, folder, version, extras)

@@ -79,7 +79,7 @@ class HyperpriorModule(tf.Module):
         with tf.device("/CPU:0"):
             z_hat = tf.cast(z, tf.float64)
             quality = tf.cast(_or_one(quality, z), tf.float64)
-            mu, index = self.model.predict_y(z_hat, quality, self.h_s)
+            mu, index = self.model.predict_y(z_hat, quality, self._h_s_in_halves)
             last = len(hyperprior.SCALE_TABLE) - 1
             index = tf.clip_by_value(tf.round(index), 0, last)
             return {
@@ -87,11 +87,40 @@ class HyperpriorModule(tf.Module):
                 "mu": tf.cast(mu, tf.float32),
             }
 
+    def _h_s_in_halves(self, x: tf.Tensor) -> tf.Tensor:
+        """h_s, half of each layer's channels apart: TensorFlow's double precision
+        kernels use one thread each, so that two cores run two of them at a time."""
+        for layer in self.h_s.layers:
+            if not layer.weights:
+                x = layer(x)
+                continue
+            # A transposed kernel has its outputs before its inputs.
+            transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
+            kernels = tf.split(layer.kernel, _halves(layer.filters), 3 - transposed)
+            convolve = _deconvolve if transposed else _convolve
+            x = tf.concat([convolve(x, kernel) for kernel in kernels], axis=-1)
+            x = tf.nn.bias_add(x, layer.bias)
+        return x
+
     def _synthesize(
         self, y_hat: tf.Tensor, quality: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
         images = self.model.synthesize(y_hat, _or_one(quality, y_hat))
         return {"images": images}
+
+
+def _halves(channels: int) -> list[int]:
+    return [channels // 2, channels - channels // 2]
+
+
+def _convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def _deconvolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(x)
+    outputs = [shape[0], 2 * shape[1], 2 * shape[2], kernel.shape[2]]
+    return tf.nn.conv2d_transpose(x, kernel, outputs, 2, "SAME")
 
 
 def _or_one(quality: tf.Tensor | None, batch: tf.Tensor) -> tf.Tensor:

@@ -775,7 +775,8 @@ class ProcessTest(CliTestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_every_command_tells_its_arguments(self):
-        for name in ("compress", "decompress", "info", "truncate", "map", "evaluate"):
+        names = ("compress", "decompress", "info", "truncate", "map", "evaluate")
+        for name in (*names, "classify"):
             status, out, err = self.run_cli(name, "--help")
             self.assertEqual((status, err), (0, ""))
             self.assertIn("--json", out)

@@ -194,12 +194,14 @@ class ImageNetTest(KerasCacheCase):
     def test_wordnet_ids_are_labels(self):
         index = {str(i): [f"n{i:08d}", f"class {i}"] for i in range(1000)}
         where = "keras.src.applications.imagenet_utils.CLASS_INDEX"
-        self.addCleanup(observer_networks.imagenet_ids.cache_clear)
-        observer_networks.imagenet_ids.cache_clear()
+        self.addCleanup(observer_networks.imagenet_classes.cache_clear)
+        observer_networks.imagenet_classes.cache_clear()
         with mock.patch(where, index):
-            ids = observer_networks.imagenet_ids()
-        self.assertEqual(ids[:2], ("n00000000", "n00000001"))
-        self.assertLen(ids, 1000)
+            classes = observer_networks.imagenet_classes()
+        self.assertEqual(
+            classes[:2], (("n00000000", "class 0"), ("n00000001", "class 1"))
+        )
+        self.assertLen(classes, 1000)
         network = Network("net", SIDE, 1000, eight_greys)
         with mock.patch.object(
             observer_networks, "keras_application", return_value=network

@@ -10,7 +10,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfsemcomp.commands import compress, decompress, evaluate, lists, map, truncate
+from tfsemcomp.commands import (
+    classify,
+    compress,
+    decompress,
+    evaluate,
+    lists,
+    map,
+    truncate,
+)
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -55,6 +63,12 @@ COMMANDS: tuple[Command, ...] = (
         truncate.run,
     ),
     Command("map", "Draw what matters in an image.", map.add_arguments, map.run),
+    Command(
+        "classify",
+        "Tell what a classifier sees before and after compression.",
+        classify.add_arguments,
+        classify.run,
+    ),
     Command("codecs", "List the codecs.", lists.add_nothing, lists.run_codecs),
     Command("models", "List the trained models.", lists.add_nothing, lists.run_models),
     Command(

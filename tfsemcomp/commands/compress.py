@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfsemcomp import api
 from tfsemcomp.codecs import base
 from tfsemcomp.commands import settings, shared
 from tfsemcomp.commands.console import Console
@@ -17,48 +16,26 @@ if TYPE_CHECKING:
     from tfsemcomp.cli import Parser
     from tfsemcomp.images import LoadedImage
 
-_WISHES = ("quality", "target_bpp", "target_bytes")
 _METADATA_NAMES = ("exif", "icc")
 
 
 def add_arguments(parser: Parser) -> None:
     """Tells what the command takes, the codecs' own settings among it."""
     shared.add_files(parser, "image file", "file to write")
-    parser.add_flag(
-        "codec",
-        default=None,
-        help="Codec; `tfsemcomp codecs` lists them. Default: that of --model, else "
-        f"{api.DEFAULT_CODEC}.",
-    )
-    parser.add_flag("model", help="Name or path of the codec's model.")
+    settings.add_encoding(parser)
     parser.add_switch(
         "keep_metadata", help="Keep the EXIF block and the colour profile."
     )
     shared.add_limits(parser)
     shared.add_batch(parser)
-    rates = parser.add_argument_group("rate or picture wanted, one of")
-    rates.add_argument("--quality", type=float, help="Higher is bigger and better.")
-    rates.add_argument(
-        "--target_bpp", type=float, help="Bits a pixel of the whole file, at most."
-    )
-    rates.add_argument(
-        "--target_bytes", type=int, help="Bytes of the whole file, at most."
-    )
-    others = parser.add_argument_group("settings of codecs")
-    for name, declared in settings.declared().items():
-        group = rates if declared[0][1].target else others
-        settings.add_flag(parser, group, name, declared)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compresses a file or a folder of files."""
-    codec = _chosen_codec(args)
-    given = settings.given(args, (*_WISHES, *settings.declared()))
-    codec.check_settings(**given)
+    codec, given = settings.encoding(args)
     kept = [s.name for s in codec.settings if s.name in _METADATA_NAMES]
     if args.keep_metadata and not kept:
         raise ValueError(f"`keep_metadata`: files of {codec.name} hold no metadata")
-    codec.check_available()
     limits = shared.limits(args)
 
     def work(source: pathlib.Path, target: pathlib.Path) -> dict[str, Any]:
@@ -69,38 +46,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         metadata, notes = _metadata(loaded, kept if args.keep_metadata else [])
         encoded = codec.encode(loaded.pixels, limits=limits, **given, **metadata)
         images.write_atomic(target, encoded.data)
-        height, width = loaded.pixels.shape[:2]
         return {
             "input": source,
             "output": target,
-            "codec": codec.name,
-            "model": codec.model,
-            "quality": encoded.quality,
-            "width": width,
-            "height": height,
-            "bytes": len(encoded.data),
-            "bpp": 8 * len(encoded.data) / (width * height),
+            **settings.rate_facts(codec, encoded, loaded.pixels),
             "seconds": round(time.perf_counter() - start, 3),
             "notes": (*loaded.notes, *notes),
         }
 
     def tell(record: dict[str, Any]) -> str:
-        quality = record["quality"]
-        return (
-            f"{record['output']}: {record['bytes']:,} bytes, {record['bpp']:.3f} bpp"
-            + (f", quality {quality:g}" if quality is not None else "")
-        )
+        return f"{record['output']}: {settings.tell_rate(record)}"
 
     if args.INPUT.is_file():
         _check_suffix(args.OUTPUT, codec)
     return shared.run_files(args, console, work, tell, codec.suffix)
-
-
-def _chosen_codec(args: argparse.Namespace) -> base.Codec:
-    if args.model is None:
-        return base.get_codec(args.codec or api.DEFAULT_CODEC)
-    codec = args.codec or api.codec_for_model(args.model)
-    return base.get_codec(codec, model=args.model)
 
 
 def _check_suffix(target: pathlib.Path, codec: base.Codec) -> None:

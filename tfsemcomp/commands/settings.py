@@ -1,4 +1,4 @@
-"""The settings that codecs declare, as flags of the command."""
+"""Codec, rate and the settings that codecs declare, as flags of the command."""
 
 from __future__ import annotations
 
@@ -6,10 +6,87 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfsemcomp import api
 from tfsemcomp.codecs import base
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfsemcomp.cli import Parser
+
+_WISHES = ("quality", "target_bpp", "target_bytes")
+
+
+def add_encoding(parser: Parser) -> None:
+    """Adds everything that says how one image is compressed."""
+    parser.add_flag(
+        "codec",
+        default=None,
+        help="Codec; `tfsemcomp codecs` lists them. Default: that of --model, else "
+        f"{api.DEFAULT_CODEC}.",
+    )
+    parser.add_flag("model", help="Name or path of the codec's model.")
+    rates = parser.add_argument_group("rate or picture wanted, one of")
+    rates.add_argument("--quality", type=float, help="Higher is bigger and better.")
+    rates.add_argument(
+        "--target_bpp", type=float, help="Bits a pixel of the whole file, at most."
+    )
+    rates.add_argument(
+        "--target_bytes", type=int, help="Bytes of the whole file, at most."
+    )
+    others = parser.add_argument_group("settings of codecs")
+    for name, codecs in declared().items():
+        group = rates if codecs[0][1].target else others
+        add_flag(parser, group, name, codecs)
+
+
+def encoding(args: argparse.Namespace) -> tuple[base.Codec, dict[str, Any]]:
+    """The codec and the keywords of `encode` that the arguments ask for.
+
+    Raises:
+        ValueError: an unknown codec, or a keyword that it does not take.
+        UnavailableError: the codec cannot run here.
+    """
+    if args.model is None:
+        codec = base.get_codec(args.codec or api.DEFAULT_CODEC)
+    else:
+        name = args.codec or api.codec_for_model(args.model)
+        codec = base.get_codec(name, model=args.model)
+    keywords = given(args, (*_WISHES, *declared()))
+    codec.check_settings(**keywords)
+    codec.check_available()
+    return codec, keywords
+
+
+def rate_facts(
+    codec: base.Codec, encoded: base.Encoded, pixels: np.ndarray
+) -> dict[str, Any]:
+    """What was made of an image, for the result of a command.
+
+    Args:
+        codec: that made it.
+        encoded: what it made.
+        pixels: uint8 [H,W,3], of which.
+    """
+    height, width = pixels.shape[:2]
+    size = len(encoded.data)
+    return {
+        "codec": codec.name,
+        "model": codec.model,
+        "quality": encoded.quality,
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "bpp": 8 * size / (width * height),
+    }
+
+
+def tell_rate(facts: dict[str, Any]) -> str:
+    """Bytes, bpp and quality of `rate_facts` in words."""
+    quality = facts["quality"]
+    return f"{facts['bytes']:,} bytes, {facts['bpp']:.3f} bpp" + (
+        f", quality {quality:g}" if quality is not None else ""
+    )
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

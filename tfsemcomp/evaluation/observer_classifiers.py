@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfsemcomp.evaluation import observer_preprocessing as preprocessing
+from tfsemcomp.evaluation.observer_base import Observer
 from tfsemcomp.evaluation.observer_labels import Labels
-from tfsemcomp.evaluation.observer_memory import Memory
 from tfsemcomp.evaluation.observer_networks import Network
 from tfsemcomp.metrics import recognition
 
 _BATCH = 32
 
 
-class Classifier:
+class Classifier(Observer):
     """Classifies originals and decoded pictures.
 
     Columns, each followed by "@" and the observer's name:
@@ -31,6 +31,7 @@ class Classifier:
         network: gives class shares.
         labels: class index by picture; None without any.
         crop: of `observer_preprocessing.prepare`.
+        classes: their names in the order of their indexes; empty if unknown.
     """
 
     def __init__(
@@ -38,49 +39,17 @@ class Classifier:
         network: Network,
         labels: Labels | None = None,
         crop: str = "centre",
+        classes: Sequence[str] = (),
     ) -> None:
-        self.name = network.name
-        self._network, self._labels, self._crop = network, labels, crop
         known = []
         if labels is not None:
             known = ["top1"]
             known += ["top5"] if network.width > 5 else []
-        self.columns = tuple(
-            f"{column}@{self.name}" for column in (*known, "preserved", "confidence")
+        super().__init__(
+            network.name, (*known, "preserved", "confidence"), self.classify
         )
-        self._memory = Memory(self.classify)
-
-    def observe(
-        self, image: str, original: np.ndarray, decoded: np.ndarray
-    ) -> dict[str, float]:
-        """Judges one decoded picture; see `observe_batch`."""
-        return self.observe_batch([image], [original], [decoded])[0]
-
-    def observe_batch(
-        self,
-        images: Sequence[str],
-        originals: Sequence[np.ndarray],
-        decoded: Sequence[np.ndarray],
-    ) -> list[dict[str, float]]:
-        """Judges decoded pictures.
-
-        Args:
-            images: their names, by which labels are found.
-            originals: uint8 [H,W,3] each; remembered, so that the same original costs
-                nothing at further settings.
-            decoded: uint8 [H,W,3] each.
-
-        Returns:
-            Values by column for each picture; one without a label has no `top1` and
-            `top5`.
-
-        Raises:
-            ValueError: pictures of another type or shape.
-        """
-        before, after = self._memory.compare(originals, decoded)
-        return [
-            self._values(*judged) for judged in zip(images, before, after, strict=True)
-        ]
+        self.classes = tuple(classes)
+        self._network, self._labels, self._crop = network, labels, crop
 
     def classify(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Class shares of pictures, uint8 [H,W,3] each -> float32 [B,classes]."""
@@ -90,14 +59,17 @@ class Classifier:
         shares = [self._network.run(np.stack(ready[s : s + _BATCH])) for s in starts]
         return np.concatenate(shares)
 
-    def accuracy(self, image: str, shares: np.ndarray) -> dict[str, float]:
-        """`top1` and `top5` of one picture; nothing if it has no label.
+    def label(self, image: str) -> int | None:
+        """Class index of a picture by its name; None if none is known.
 
-        Args:
-            image: its name.
-            shares: float [classes].
+        Raises:
+            SemCompError: labels of several classes fit the name.
         """
-        label = self._labels.find(image) if self._labels is not None else None
+        return None if self._labels is None else self._labels.find(image)
+
+    def _accuracy(self, image: str, shares: np.ndarray) -> dict[str, float]:
+        """`top1` and `top5` of one picture; nothing if it has no label."""
+        label = self.label(image)
         if label is None:
             return {}
         hits = {}
@@ -112,7 +84,7 @@ class Classifier:
     ) -> dict[str, float]:
         seen = int(before.argmax())
         return {
-            **self.accuracy(image, after),
+            **self._accuracy(image, after),
             f"preserved@{self.name}": float(after.argmax() == seen),
             f"confidence@{self.name}": float(after[seen]) - float(before[seen]),
         }

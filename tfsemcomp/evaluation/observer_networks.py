@@ -135,8 +135,8 @@ def keras_cv_scaling(model: "tf.keras.Model") -> Callable[[Any], Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def imagenet_ids() -> tuple[str, ...]:
-    """The WordNet ids of the 1000 ImageNet classes in the order of their indexes.
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """WordNet id and name of the 1000 ImageNet classes in the order of their indexes.
 
     Raises:
         UnavailableError: Keras cannot download its list.
@@ -145,8 +145,8 @@ def imagenet_ids() -> tuple[str, ...]:
 
     decode = tf.keras.applications.imagenet_utils.decode_predictions
     one_each = np.eye(IMAGENET_CLASSES, dtype=np.float32)
-    named = _fetch("the list of ImageNet classes", lambda: decode(one_each, top=1))
-    return tuple(best[0][0] for best in named)
+    found = _fetch("the list of ImageNet classes", lambda: decode(one_each, top=1))
+    return tuple(best[0][:2] for best in found)
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

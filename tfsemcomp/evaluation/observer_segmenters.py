@@ -21,8 +21,8 @@ import numpy as np
 from tfsemcomp.data import label_maps as maps
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 from tfsemcomp.evaluation import observer_networks
-from tfsemcomp.evaluation.observer_memory import Memory
-from tfsemcomp.metrics import inputs, recognition
+from tfsemcomp.evaluation.observer_base import Observer
+from tfsemcomp.metrics import recognition
 
 LabelMapSource = str | os.PathLike[str] | Mapping[str, np.ndarray]
 SIGNATURE = "segment"
@@ -33,7 +33,7 @@ _BATCH = 8
 Network = Callable[[np.ndarray], np.ndarray]
 
 
-class Segmenter:
+class Segmenter(Observer):
     """Segments originals and decoded pictures.
 
     Columns, each followed by "@" and the observer's name:
@@ -61,45 +61,9 @@ class Segmenter:
         classes: int | None = None,
         label_maps: LabelMapSource | None = None,
     ) -> None:
-        self.name = name
-        self._network, self._classes, self._maps = network, classes, label_maps
         known = ["miou"] if label_maps is not None else []
-        known.append("preserved_miou")
-        self.columns = tuple(f"{column}@{name}" for column in known)
-        self._memory = Memory(self.segment)
-
-    def observe(
-        self, image: str, original: np.ndarray, decoded: np.ndarray
-    ) -> dict[str, float]:
-        """Judges one decoded picture; see `observe_batch`."""
-        return self.observe_batch([image], [original], [decoded])[0]
-
-    def observe_batch(
-        self,
-        images: Sequence[str],
-        originals: Sequence[np.ndarray],
-        decoded: Sequence[np.ndarray],
-    ) -> list[dict[str, float]]:
-        """Judges decoded pictures.
-
-        Args:
-            images: their names, by which label maps are found.
-            originals: uint8 [H,W,3] each; their maps are remembered.
-            decoded: uint8 [H,W,3] each, the originals' sizes.
-
-        Returns:
-            Values by column for each picture; one without a label map has no `miou`.
-
-        Raises:
-            ValueError: pictures of another type or shape.
-            SemCompError: a label map that cannot be read or has another size.
-        """
-        for original, picture in zip(originals, decoded, strict=True):
-            inputs.check_pair(original, picture)
-        before, after = self._memory.compare(originals, decoded)
-        return [
-            self._values(*judged) for judged in zip(images, before, after, strict=True)
-        ]
+        super().__init__(name, (*known, "preserved_miou"), self.segment)
+        self._network, self._classes, self._maps = network, classes, label_maps
 
     def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Label maps of pictures, uint8 [H,W,3] each -> uint8 [H,W] each."""

@@ -7,6 +7,7 @@ An observer is named by a string, which sweeps hand to their worker processes:
 | `mobilenet`, `resnet50`, ... | a network of ``tf.keras.applications`` |
 | `keras_cv:PRESET` | a classifier of keras-cv, by preset or by its folder |
 | `folder:HEAD.npz[:TRUNK]` | a classifier that `recipes/fit_observer.py` fitted |
+| `folder:FOLDER` | a classifier that `recipes/train_classifier.py` trained |
 | `segmenter:MODEL`, `segmenter:keras_cv:FOLDER` | a segmentation network |
 
 `+squash` after a classifier of the first two kinds takes the whole picture in place of
@@ -14,62 +15,27 @@ its centre (`observer_preprocessing.prepare`).
 """
 
 import dataclasses
+import os
 import re
-from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
 
 from tfsemcomp.evaluation import (
     observer_heads,
     observer_labels,
+    observer_models,
     observer_networks,
     observer_segmenters,
 )
 from tfsemcomp.evaluation import observer_preprocessing as preprocessing
+from tfsemcomp.evaluation.observer_base import Observer
 from tfsemcomp.evaluation.observer_classifiers import Classifier
-from tfsemcomp.evaluation.observer_heads import Head
 from tfsemcomp.evaluation.observer_labels import Labels, LabelSource
 from tfsemcomp.evaluation.observer_networks import Network
 from tfsemcomp.evaluation.observer_segmenters import LabelMapSource
 
 _KERAS_CV = "keras_cv:"
 _NPZ = ".npz"
+_SEGMENTER = "segmenter"
 _WORDNET_ID = re.compile(r"n\d{8}")
-
-
-class Observer(Protocol):
-    """Judges decoded pictures by what it recognises in them.
-
-    Attributes:
-        name: what tables call it.
-        columns: all that it may give a value for, "what@name" each.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-
-    def observe(
-        self, image: str, original: np.ndarray, decoded: np.ndarray
-    ) -> dict[str, float]:
-        """Judges one decoded picture.
-
-        Args:
-            image: the picture's name in the table.
-            original: uint8 [H,W,3].
-            decoded: uint8 [H,W,3], same size.
-
-        Returns:
-            A value by column, for each that this picture allows.
-        """
-
-    def observe_batch(
-        self,
-        images: Sequence[str],
-        originals: Sequence[np.ndarray],
-        decoded: Sequence[np.ndarray],
-    ) -> list[dict[str, float]]:
-        """The same for several pictures, whose sizes may differ, at less cost."""
 
 
 def load(
@@ -96,23 +62,48 @@ def load(
             installed.
     """
     kind, _, argument = spec.partition(":")
-    if kind == "segmenter" and argument:
+    if kind == _SEGMENTER and argument:
         return observer_segmenters.load(argument, label_maps)
+    return load_classifier(spec, labels)
+
+
+def load_classifier(spec: str, labels: LabelSource | None = None) -> Classifier:
+    """Makes the observer that a string names, if it classifies.
+
+    Args:
+        spec: see this module.
+        labels: as `load` takes them.
+
+    Raises:
+        As `load`; ValueError also for an observer that segments.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind == _SEGMENTER and argument:
+        raise ValueError(
+            f"`observer` must classify, but {spec!r} segments; give a network of "
+            "tf.keras.applications, keras_cv:PRESET, folder:HEAD.npz or folder:FOLDER."
+        )
     found = observer_labels.resolve(labels)
-    classes: tuple[str, ...] = ()
     if kind == "folder" and argument:
-        network, head = _folder(argument)
-        classes, crop = head.classes, head.crop
+        network, classes, crop = _folder(argument)
     else:
         network, crop = _pretrained(spec)
+        classes = ()
     if found is not None:
-        found = found.of_classes(classes or _imagenet(network, found), network.width)
-    return Classifier(network, found, crop)
+        known = classes or _imagenet(network, found)
+        found = found.of_classes(known, network.width)
+    return Classifier(network, found, crop, classes)
 
 
-def _folder(argument: str) -> tuple[Network, Head]:
+def _folder(argument: str) -> tuple[Network, tuple[str, ...], str]:
+    """A network of the user's own classes, their names, and its crop."""
+    if os.path.isdir(argument):
+        network, card = observer_models.load(argument)
+        return network, card.classes, card.crop
     path, npz, trunk = argument.partition(f"{_NPZ}:")
-    return observer_heads.classifier(path + _NPZ if npz else path, trunk or None)
+    path = path + _NPZ if npz else path
+    network, head = observer_heads.classifier(path, trunk or None)
+    return network, head.classes, head.crop
 
 
 def _pretrained(spec: str) -> tuple[Network, str]:
@@ -128,7 +119,7 @@ def _pretrained(spec: str) -> tuple[Network, str]:
         raise ValueError(
             f"`observers` names {spec!r}, which is none: give a network of "
             "tf.keras.applications (mobilenet, resnet50, efficientnetb0, ...), "
-            "keras_cv:PRESET, folder:HEAD.npz or segmenter:MODEL."
+            "keras_cv:PRESET, folder:HEAD.npz, folder:FOLDER or segmenter:MODEL."
         )
     if crop != "centre":
         network = dataclasses.replace(network, name=f"{network.name}+{crop}")
@@ -144,5 +135,5 @@ def _imagenet(network: Network, labels: Labels) -> tuple[str, ...]:
     """WordNet ids of a network's classes, where the labels are such ids."""
     is_imagenet = network.width == observer_networks.IMAGENET_CLASSES
     if is_imagenet and any(map(_WORDNET_ID.fullmatch, labels.names())):
-        return observer_networks.imagenet_ids()
+        return tuple(wordnet for wordnet, _ in observer_networks.imagenet_classes())
     return ()

@@ -16,52 +16,47 @@ differ, gains and conditions are interpolated between its rates. With
 `--distortion=ms_ssim` lmbda weighs 1 - MS-SSIM; start from an MSE run then.
 """
 
-import sys
-
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfsemcomp.data import pipeline, records
+from tfsemcomp.data import pipeline
 from tfsemcomp.models import hyperprior
-from tfsemcomp.training import loop
+from tfsemcomp.training import loop, recipe_flags, strategies
 
-_DATA = flags.DEFINE_list("data", None, "folder:split pairs of records.", required=True)
-_VALIDATION = flags.DEFINE_string("validation", None, "folder:split to measure on.")
-_OUT = flags.DEFINE_string("out", None, "Folder of the run.", required=True)
-_SIZE = flags.DEFINE_enum("size", "small", sorted(hyperprior.SIZES), "Size.")
+_TRAINING = recipe_flags.define(
+    hyperprior.SIZES,
+    module=__name__,
+    size="small",
+    crop=192,
+    batch=12,
+    steps=8000,
+    learning_rate=1e-3,
+    smoke_size="tiny-dct",
+)
 _VARIANT = flags.DEFINE_enum("variant", "mean_scale", hyperprior.VARIANTS, "Prior.")
 _DISTORTION = flags.DEFINE_enum(
     "distortion", "mse", hyperprior.DISTORTIONS, "What lmbda weighs."
 )
 _LMBDA = flags.DEFINE_list("lmbda", ["0.013"], "Rising weights of the distortion.")
-_CROP = flags.DEFINE_integer("crop", 192, "Pixels, a multiple of the size's.")
-_BATCH = flags.DEFINE_integer("batch", 12, "Images in a step, over all devices.")
-_STEPS = flags.DEFINE_integer("steps", 8000, "Steps in all.")
-_PIECE = flags.DEFINE_integer("steps_per_epoch", 500, "Steps between checkpoints.")
-_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Peak; cosine to a hundredth.")
 _CLIP = flags.DEFINE_float("clip", 1.0, "Largest norm of all gradients.")
 _EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
-_INIT = flags.DEFINE_string("init", None, "Run to start from.")
-_STRATEGY = flags.DEFINE_enum("strategy", "default", loop.STRATEGIES, "Devices.")
-_PRECISION = flags.DEFINE_enum("precision", "float32", loop.PRECISIONS, "Policy.")
-_SEED = flags.DEFINE_integer("seed", 1, "Fixes weights, order and augmentation.")
+_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
 
 
-def build_model() -> hyperprior.Hyperprior:
+def build_model(run: recipe_flags.Run) -> hyperprior.Hyperprior:
     """Makes the compiled model that the flags describe."""
     lmbdas = [float(text) for text in _LMBDA.value]
-    model = hyperprior.Hyperprior(
-        _SIZE.value, _VARIANT.value, lmbdas, _DISTORTION.value
-    )
+    model = hyperprior.Hyperprior(run.size, _VARIANT.value, lmbdas, _DISTORTION.value)
     model.create_weights()
-    if _INIT.value:
+    if _INIT.value and not run.smoke:
         model.take_weights(hyperprior.load_run(_INIT.value))
-    warmup = min(100, _STEPS.value // 10)
+    # The rate rises for a hundred steps, then falls to a hundredth by a cosine.
+    warmup = min(100, run.steps // 10)
     schedule = tf.keras.optimizers.schedules.CosineDecay(
-        _RATE.value / 100,
-        _STEPS.value - warmup,
+        run.learning_rate / 100,
+        run.steps - warmup,
         alpha=0.01,
-        warmup_target=_RATE.value,
+        warmup_target=run.learning_rate,
         warmup_steps=warmup,
     )
     optimizer = tf.keras.optimizers.Adam(
@@ -77,35 +72,22 @@ def build_model() -> hyperprior.Hyperprior:
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    sources = [records.parse_source(text) for text in _DATA.value]
+    run = _TRAINING.read()
     plan = pipeline.Augmentation(
-        crop=_CROP.value, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
+        crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
     )
-    config = loop.FitConfig(
-        out=_OUT.value,
-        steps=_STEPS.value,
-        steps_per_epoch=_PIECE.value,
-        strategy=_STRATEGY.value,
-        precision=_PRECISION.value,
-        seed=_SEED.value,
+    validation = run.validation_batches()
+    model = loop.fit(
+        lambda: build_model(run),
+        run.batches(plan),
+        run.fit_config(),
+        validation,
+        sources=run.records,
     )
-
-    def batches(step: int) -> tf.data.Dataset:
-        return pipeline.training_batches(
-            sources, _BATCH.value, plan, _SEED.value, start_step=step
-        )
-
-    validation = None
-    if _VALIDATION.value:
-        validation = pipeline.evaluation_batches(
-            records.parse_source(_VALIDATION.value), 8, _CROP.value
-        )
-    model = loop.fit(build_model, batches, config, validation)
-    result = model.evaluate(validation, return_dict=True) if validation else {}
-    modules = flags.FLAGS.flags_by_module_dict()
-    own = [*modules.get(__name__, []), *modules.get(sys.argv[0], [])]
-    facts = {"flags": {flag.name: flag.value for flag in own}, "validation": result}
-    hyperprior.save_run(model, _OUT.value, facts)
+    result = loop.measure(model, validation)
+    facts = {"flags": _TRAINING.values(), "validation": result}
+    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
+        hyperprior.save_run(model, own, facts)
     logging.info("validation: %s", result)
 
 

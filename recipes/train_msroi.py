@@ -22,7 +22,7 @@ closed form generalises better than gradient steps.
 
 import dataclasses
 import json
-import sys
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -33,33 +33,30 @@ from tfsemcomp.errors import SemCompError
 from tfsemcomp.models.msroi_cnn import SIZES, MsroiCnn
 from tfsemcomp.models.msroi_trainer import MsroiLoss, MsroiTrainer
 from tfsemcomp.models.teacher import Teacher
-from tfsemcomp.training import loop
+from tfsemcomp.training import loop, recipe_flags, strategies
 from tfsemcomp.training.linear_probe import fit_ridge
 
-_DATA = flags.DEFINE_list("data", None, "folder:split pairs of records.", required=True)
+_TRAINING = recipe_flags.define(
+    SIZES,
+    module=__name__,
+    size="small",
+    crop=160,
+    batch=64,
+    steps=20000,
+    learning_rate=2e-3,
+)
 _WEIGHTS = flags.DEFINE_list("weights", None, "Share of each --data; default by size.")
-_VALIDATION = flags.DEFINE_string("validation", None, "folder:split to measure on.")
-_OUT = flags.DEFINE_string("out", None, "Folder of the run.", required=True)
-_SIZE = flags.DEFINE_enum("size", "small", sorted(SIZES), "Size of the network.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "keras:<Name>, keras_cv:<preset>.")
 _TEACHER = flags.DEFINE_string("teacher", "none", "none, imagenet or an npz.")
 _LOSS = flags.DEFINE_enum("loss", "softmax", ["softmax", "sigmoid"], "Label loss.")
-_CROP = flags.DEFINE_integer("crop", 160, "Pixels, a multiple of 32.")
 _MIN_AREA = flags.DEFINE_float("min_area", 0.35, "Least share a crop covers.", 0.01, 1)
-_BATCH = flags.DEFINE_integer("batch", 64, "Images in a step, over all devices.")
-_STEPS = flags.DEFINE_integer("steps", 20000, "Steps in all.")
-_PIECE = flags.DEFINE_integer("steps_per_epoch", 500, "Steps between checkpoints.")
-_RATE = flags.DEFINE_float("learning_rate", 2e-3, "Peak; cosine to zero.")
 _DECAY = flags.DEFINE_float("weight_decay", 0.05, "AdamW's.")
 _EMA = flags.DEFINE_float("ema_momentum", 0.998, "Averages weights; 0 doesn't.", 0, 1)
 _INIT = flags.DEFINE_string("init", None, "student.weights.h5 to start from.")
 _REFIT = flags.DEFINE_boolean("refit_classifier", False, "Ridge for the last layer.")
-_STRATEGY = flags.DEFINE_enum("strategy", "default", loop.STRATEGIES, "Devices.")
-_PRECISION = flags.DEFINE_enum("precision", "float32", loop.PRECISIONS, "Policy.")
-_SEED = flags.DEFINE_integer("seed", 1, "Fixes weights, order and augmentation.")
 
 
-def class_names(sources: list[tuple[str, str]]) -> list[str]:
+def class_names(sources: Sequence[tuple[str, str]]) -> list[str]:
     """The one list of classes that the labelled sources share."""
     lists = [records.read_index(*source)["classes"] for source in sources]
     named = [names for names in lists if names]
@@ -99,21 +96,33 @@ def refit_classifier(student: MsroiCnn, source: tuple[str, str], crop: int) -> N
     student.classifier.kernel.assign(kernel)
 
 
-def build_trainer(classes: int, teacher: Teacher | None) -> MsroiTrainer:
-    """Makes the compiled trainer that the flags describe."""
-    size = SIZES[_SIZE.value]
-    if _BACKBONE.value:
-        size = dataclasses.replace(size, trunk=_BACKBONE.value)
-    student = MsroiCnn(classes, size, "imagenet" if _BACKBONE.value else None)
+def build_trainer(
+    run: recipe_flags.Run, classes: int, labelled: tuple[str, str]
+) -> MsroiTrainer:
+    """Makes the compiled trainer that the flags describe.
+
+    Args:
+        run: the shared flags.
+        classes: number of classes.
+        labelled: records that the teacher's classifier is fitted on.
+    """
+    size, backbone = SIZES[run.size], None if run.smoke else _BACKBONE.value
+    if backbone:
+        size = dataclasses.replace(size, trunk=backbone)
+    student = MsroiCnn(classes, size, "imagenet" if backbone else None)
+    teacher = None
+    if _TEACHER.value != "none" and not run.smoke:
+        teacher = make_teacher(_TEACHER.value, labelled, classes, 224)
     trainer = MsroiTrainer(student, MsroiLoss(kind=_LOSS.value), teacher)
-    trainer.create_weights(_CROP.value)
-    if _INIT.value:
+    trainer.create_weights(run.crop)
+    if _INIT.value and not run.smoke:
         student.load_weights(_INIT.value)
+    # The rate rises for 500 steps, then falls to zero by a cosine.
     schedule = tf.keras.optimizers.schedules.CosineDecay(
-        _RATE.value / 100,
-        _STEPS.value,
-        warmup_target=_RATE.value,
-        warmup_steps=min(500, _STEPS.value // 10),
+        run.learning_rate / 100,
+        run.steps,
+        warmup_target=run.learning_rate,
+        warmup_steps=min(500, run.steps // 10),
     )
     optimizer = tf.keras.optimizers.AdamW(
         schedule,
@@ -127,59 +136,35 @@ def build_trainer(classes: int, teacher: Teacher | None) -> MsroiTrainer:
     return trainer
 
 
-def flag_values() -> dict:
-    """The values of this recipe's own flags."""
-    modules = flags.FLAGS.flags_by_module_dict()
-    own = [*modules.get(__name__, []), *modules.get(sys.argv[0], [])]
-    return {flag.name: flag.value for flag in own}
-
-
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the student."""
     del argv
-    sources = [records.parse_source(text) for text in _DATA.value]
+    run = _TRAINING.read()
     weights = [float(w) for w in _WEIGHTS.value] if _WEIGHTS.value else None
-    names = class_names(sources)
-    labelled = next(s for s in sources if records.read_index(*s)["classes"])
-    plan = pipeline.Augmentation(crop=_CROP.value, min_area=_MIN_AREA.value)
-    config = loop.FitConfig(
-        out=_OUT.value,
-        steps=_STEPS.value,
-        steps_per_epoch=_PIECE.value,
-        strategy=_STRATEGY.value,
-        precision=_PRECISION.value,
-        seed=_SEED.value,
+    names = class_names(run.sources)
+    labelled = next(s for s in run.sources if records.read_index(*s)["classes"])
+    plan = pipeline.Augmentation(crop=run.crop, min_area=_MIN_AREA.value)
+    validation = run.validation_batches(32)
+    trainer = loop.fit(
+        lambda: build_trainer(run, len(names), labelled),
+        run.batches(plan, weights),
+        run.fit_config(),
+        validation,
+        sources=run.records,
     )
-
-    def build() -> MsroiTrainer:
-        teacher = None
-        if _TEACHER.value != "none":
-            teacher = make_teacher(_TEACHER.value, labelled, len(names), 224)
-        return build_trainer(len(names), teacher)
-
-    def batches(step: int) -> tf.data.Dataset:
-        return pipeline.training_batches(
-            sources, _BATCH.value, plan, _SEED.value, weights, start_step=step
-        )
-
-    validation = None
-    if _VALIDATION.value:
-        validation = pipeline.evaluation_batches(
-            records.parse_source(_VALIDATION.value), 32, _CROP.value
-        )
-    trainer = loop.fit(build, batches, config, validation)
     if _REFIT.value:
-        refit_classifier(trainer.student, labelled, _CROP.value)
-    trainer.student.save_weights(f"{_OUT.value}/student.weights.h5")
-    result = trainer.evaluate(validation, return_dict=True) if validation else {}
-    run = {
-        "flags": flag_values(),
+        refit_classifier(trainer.student, labelled, run.crop)
+    result = loop.measure(trainer, validation)
+    record = {
+        "flags": _TRAINING.values(),
         "classes": names,
         "network": trainer.student.get_config(),
         "validation": result,
     }
-    with tf.io.gfile.GFile(f"{_OUT.value}/run.json", "w") as file:
-        file.write(json.dumps(run, indent=1, sort_keys=True) + "\n")
+    with strategies.writing_folder(trainer.distribute_strategy, run.out) as own:
+        trainer.student.save_weights(f"{own}/student.weights.h5")
+        with tf.io.gfile.GFile(f"{own}/run.json", "w") as file:
+            file.write(json.dumps(record, indent=1, sort_keys=True) + "\n")
     logging.info("validation: %s", result)
 
 

@@ -19,7 +19,7 @@ import tensorflow_compression as tfc
 from tfsemcomp.entropy import builders
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.layers import block_dct
-from tfsemcomp.losses import distortion, rate
+from tfsemcomp.losses import distortion, rate, replicas
 from tfsemcomp.models import hyperprior_transforms as transforms
 
 VARIANTS = ("factorized", "scale", "mean_scale")
@@ -308,8 +308,9 @@ class Hyperprior(tf.keras.Model):
         """One optimizer step on {"image": uint8 [B,H,W,3]}, H and W static."""
         with tf.GradientTape() as tape:
             losses = self._losses_of(batch, training=True)
+            loss = replicas.share(losses["loss"])
         variables = self.trainable_variables
-        gradients = tape.gradient(losses["loss"], variables)
+        gradients = tape.gradient(loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self._report(losses)
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfsemcomp.losses import replicas
 from tfsemcomp.models.msroi_cnn import MsroiCnn
 from tfsemcomp.models.teacher import Teacher
 
@@ -94,8 +95,9 @@ class MsroiTrainer(tf.keras.Model):
         """One optimizer step on {"image": uint8 [B,H,W,3], "label": int64 [B]}."""
         with tf.GradientTape() as tape:
             losses, logits = self._forward(batch, training=True)
+            loss = replicas.share(losses["loss"])
         variables = self.trainable_variables
-        gradients = tape.gradient(losses["loss"], variables)
+        gradients = tape.gradient(loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self._report(losses, logits, batch["label"])
 

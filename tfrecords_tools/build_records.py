@@ -25,27 +25,36 @@ suffix, or a folder) or by a seeded share (`--test_share=0.1`, drawn in each fol
 
 A picture that cannot be read ends the run, or with `--skip_broken` becomes a line of
 OUT/SPLIT.dead_letters.jsonl; records and dead letters add up to the pictures. A run
-that was killed goes on where it was, and gives the same files with any `--workers`.
+that was killed goes on where it was. `--workers=N` uses N processes, `--runner` Apache
+Beam: DirectRunner, or FlinkRunner, SparkRunner and DataflowRunner, whose own flags are
+passed on. The files are the same with all of them.
 
 Run:
     python tfrecords_tools/build_records.py --dataset=class_folders \
         --input=101_ObjectCategories --out=records/caltech101 --test_share=0.1
     python tfrecords_tools/build_records.py --dataset=coco_captions --out=records/coco \
         --splits=train,val --tfds_data_dir=DIR --shards=64 --workers=8
+    python tfrecords_tools/build_records.py --dataset=imagenet --input=ILSVRC2012 \
+        --out=records/imagenet --shards=1024 --runner=FlinkRunner \
+        --flink_master=HOST:8081 --parallelism=64
 Cost:   about 10 ms a photo of 500x375 pixels and process.
-Result: shards and index of each split in OUT; a line of JSON with the counts.
+Result: shards and index of each split in OUT; a line of JSON with the counts, seconds
+        and peak memory.
 """
 
-import collections
-import json
-from collections.abc import Iterator, Sequence
+from typing import Any
 
-from absl import app, flags
-from tqdm import tqdm
+from absl import flags
 
-from tfsemcomp.data import building, items, layouts, preparation, tfds_source
-from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import workers
+from tfsemcomp.data import (
+    building,
+    items,
+    layouts,
+    preparation,
+    sharding,
+    tfds_source,
+    tool_running,
+)
 
 _DATASET = flags.DEFINE_string("dataset", None, "Layout or TFDS name.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Folder of the layout.")
@@ -69,8 +78,6 @@ _ENCODING = flags.DEFINE_enum(
 )
 _QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality.", 1, 100)
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes split and order.")
-_SKIP_BROKEN = flags.DEFINE_boolean("skip_broken", False, "Go on past bad images.")
-_WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
 
 
 def read_collection() -> items.Collection:
@@ -128,40 +135,8 @@ def choose_splits(collection: items.Collection, wanted: list[str]) -> items.Coll
     )
 
 
-def run(parts: Sequence[building.Part]) -> None:
-    """Makes all shards with `--workers` processes.
-
-    Raises:
-        SemCompError: a process died.
-    """
-    with tqdm(total=len(parts), unit="shard", disable=None) as bar:
-        if _WORKERS.value == 1:
-            for part in parts:
-                building.make_part(part)
-                bar.update()
-            return
-        queue = collections.deque(parts)
-        made = workers.stream(queue, _handler, (), _WORKERS.value)
-        for part, result in made:
-            if isinstance(result, workers.Death):
-                raise SemCompError(
-                    f"the process at shard {part.number} of {part.split} "
-                    f"{result.reason}; run again to go on."
-                )
-            bar.update()
-
-
-def _handler() -> workers.Handler:
-    def handle(part: building.Part) -> Iterator[int]:
-        building.make_part(part)
-        yield part.number
-
-    return handle
-
-
-def main(argv: list[str]) -> None:
-    """Builds every split and prints what was written as JSON."""
-    del argv
+def build(run: sharding.Runner) -> dict[str, Any]:
+    """Builds every split; returns the counts."""
     settings = building.Settings(
         out=_OUT.value,
         preparation=preparation.Preparation(
@@ -173,25 +148,17 @@ def main(argv: list[str]) -> None:
         ),
         shards=_SHARDS.value,
         seed=_SEED.value,
-        skip_broken=_SKIP_BROKEN.value,
+        skip_broken=tool_running.skip_broken(),
     )
     collection = choose_splits(read_collection(), _SPLITS.value)
     indexes = building.build(collection, settings, run)
-    summary = {
-        split: {"records": index["records"], "dead_letters": index["dead_letters"]}
-        for split, index in indexes.items()
+    return {
+        "out": _OUT.value,
+        "dataset": collection.name,
+        "classes": len(collection.classes),
+        "splits": {name: tool_running.counts(index) for name, index in indexes.items()},
     }
-    print(
-        json.dumps(
-            {
-                "out": _OUT.value,
-                "dataset": collection.name,
-                "classes": len(collection.classes),
-                "splits": summary,
-            }
-        )
-    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    tool_running.run_tool(build)

@@ -5,7 +5,14 @@ import tensorflow as tf
 
 from tests.data import fake_layouts
 from tests.harness import SemCompTestCase
-from tfsemcomp.data import building, layouts, preparation, reading, records
+from tfsemcomp.data import (
+    building,
+    layouts,
+    preparation,
+    reading,
+    records,
+    sharding,
+)
 from tfsemcomp.errors import SemCompError
 
 
@@ -24,7 +31,7 @@ class BuildingTest(SemCompTestCase):
             **{"shards": 3, **options},
         )
 
-    def build(self, out="out", run=building.run_here, **options):
+    def build(self, out="out", run=sharding.run_here, **options):
         collection = layouts.read("class_folders", str(self.photos))
         indexes = building.build(collection, self.settings(out, **options), run)
         return indexes["train"]
@@ -56,7 +63,7 @@ class BuildingTest(SemCompTestCase):
         self.build()
 
         def backwards(parts):
-            building.run_here(parts[::-1])
+            sharding.run_here(parts[::-1])
 
         self.build("other", backwards)
         self.assertEqual(self.files("other"), self.files())
@@ -70,7 +77,7 @@ class BuildingTest(SemCompTestCase):
             out = f"stopped {done}"
 
             def stop(parts, done=done):
-                building.run_here(parts[:done])
+                sharding.run_here(parts[:done])
                 raise KeyboardInterrupt
 
             with self.assertRaises(KeyboardInterrupt):
@@ -79,7 +86,7 @@ class BuildingTest(SemCompTestCase):
 
             def count(parts, made=made):
                 made.extend(parts)
-                building.run_here(parts)
+                sharding.run_here(parts)
 
             self.build(out, count)
             with self.subTest(done=done):
@@ -129,8 +136,8 @@ class BuildingTest(SemCompTestCase):
             self.build()
         index = self.build("other", skip_broken=True)
         self.assertEqual((index["records"], index["dead_letters"]), (5, 2))
-        letters = building.read_dead_letters(str(self.folder / "other"), "train")
-        found = {letter["name"]: letter["reason"] for letter in letters}
+        letters = sharding.read_dead_letters(str(self.folder / "other"), "train")
+        found = {letter["key"]: letter["reason"] for letter in letters}
         self.assertCountEqual(found, ["class 1/1.png", "class 0/2.png"])
         self.assertIn("no image", found["class 1/1.png"])
         self.assertIn("empty", found["class 0/2.png"])
@@ -139,11 +146,11 @@ class BuildingTest(SemCompTestCase):
             {p.relative_to(self.photos).as_posix() for p in self.photos.rglob("*.png")}
             - set(found),
         )
-        self.assertEmpty(building.read_dead_letters(str(self.folder), "none"))
+        self.assertEmpty(sharding.read_dead_letters(str(self.folder), "none"))
 
     def test_counts_must_add_up(self):
         def cheat(parts):
-            building.run_here(parts)
+            sharding.run_here(parts)
             note = self.folder / "out" / ".train-00000-of-00003.tfrecord.part"
             content = json.loads(note.read_text())
             note.write_text(json.dumps({**content, "records": 1}))

@@ -26,13 +26,6 @@ class LabelMapsTest(SemCompTestCase):
         found = label_maps.decode(content.getvalue())
         np.testing.assert_array_equal(found, LABELS)
 
-    def test_scaling_invents_no_class(self):
-        small = label_maps.resize(LABELS, 3, 4)
-        self.assertEqual(small.shape, (3, 4))
-        self.assertContainsSubset(set(small.flat), set(LABELS.flat))
-        same = label_maps.resize(np.repeat(np.repeat(LABELS, 2, 0), 2, 1), 5, 6)
-        np.testing.assert_array_equal(same, LABELS)
-
     def test_refuses_other_files(self):
         colour = images.encode(smooth_image(5, 6), "png")
         with self.assertRaisesRegex(BitstreamError, "grey or indexed"):

@@ -54,11 +54,11 @@ class RecordsTest(SemCompTestCase):
 
     def test_one_shard(self):
         path = str(self.folder / "a.tfrecord")
-        self.assertEqual(records.write_shard(path, some_records(3)), 3)
+        self.assertEqual(records.write_shard(path, map(records.serialize, some_records(3))), 3)
         self.assertLen(list(tf.data.TFRecordDataset(path)), 3)
 
         def failing():
-            yield from some_records(1)
+            yield from map(records.serialize, some_records(1))
             raise SemCompError("broken image")
 
         before = (self.folder / "a.tfrecord").read_bytes()

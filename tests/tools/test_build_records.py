@@ -17,6 +17,7 @@ from tfsemcomp.data import (
     preparation,
     reading,
     records,
+    sharding,
     transforms,
 )
 
@@ -71,13 +72,13 @@ class BuildRecordsTest(SemCompTestCase):
         self.assertEqual(
             summary["splits"],
             {
-                "train": {"records": 5, "dead_letters": 1},
-                "val": {"records": 2, "dead_letters": 0},
+                "train": {"read": 6, "records": 5, "dead_letters": 1},
+                "val": {"read": 2, "records": 2, "dead_letters": 0},
             },
         )
         self.assertEqual(summary["classes"], 2)
-        (letter,) = building.read_dead_letters(self.out, "train")
-        self.assertEqual(letter["name"], "002.dog/broken.jpg")
+        (letter,) = sharding.read_dead_letters(self.out, "train")
+        self.assertEqual(letter["key"], "002.dog/broken.jpg")
         held = self.read("train")
         cats = [f"001.a cat/000{number}.png" for number in (1, 3, 5, 7)]
         self.assertCountEqual(held, [*cats, "002.dog/0002.png"])

@@ -15,27 +15,35 @@ decoded one, so that whatever reads records reads these, with these features bes
 | compressed/fingerprint | bytes | of the model, in hexadecimal; no container: empty |
 | compressed/version | bytes | of tfsemcomp, which wrote it |
 | compressed/source | bytes | SHA-256 of the original's pixels, hexadecimal |
+| compressed/metrics | bytes, any number | names of metrics |
+| compressed/metric_values | float, as many | of the decoded picture |
 
-The decoded picture is stored as PNG, and so is the original as it was compressed.
+The decoded picture is stored as PNG, unless it is left out (then `image/encoded` is
+empty), and so is the original as it was compressed.
 Sources: the pre-compressed records of arXiv 1910.03472's code, which lack the file.
 """
 
 import dataclasses
 import hashlib
-import json
 import math
-import os
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from tfsemcomp import bitstream, images, version
+from tfsemcomp import metrics as picture_metrics
 from tfsemcomp.codecs import base
-from tfsemcomp.data import label_maps, pipeline, records, transforms
+from tfsemcomp.data import (
+    label_maps,
+    pipeline,
+    planes,
+    records,
+    sharding,
+    transforms,
+)
 from tfsemcomp.errors import BitstreamError, SemCompError
 from tfsemcomp.serving import manifest
 
@@ -56,6 +64,7 @@ class CompressedRecord(records.Record):
     fingerprint: str = ""
     version: str = ""
     source: str = ""
+    metrics: tuple[tuple[str, float], ...] = ()
 
     @property
     def bpp(self) -> float:
@@ -73,8 +82,9 @@ _STRINGS = {
     "compressed/source": "source",
 }
 _FLOATS = {"compressed/bpp": "bpp", "compressed/quality": "quality"}
-# Beside the shards of a split in the making: what it is made of.
-_PLAN = ".plan.json"
+_METRICS, _METRIC_VALUES = "compressed/metrics", "compressed/metric_values"
+# The whole of a map, for scaling it.
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
 T = TypeVar("T")
 Parsed = dict[str, tf.Tensor]
 Parser = Callable[[tf.Tensor], Parsed]
@@ -93,17 +103,35 @@ def original(record: records.Record, short_side: int = 0) -> records.Record:
     pixels = images.load_bytes(record.image, name=record.name).pixels
     pixels = transforms.resize_short_side(pixels, short_side)
     height, width = pixels.shape[:2]
-    labels = record.label_map
-    if labels:
-        plane = label_maps.decode(labels, record.name)
-        labels = label_maps.encode(label_maps.resize(plane, height, width))
     return dataclasses.replace(
         record,
         image=images.encode(pixels, "png"),
         height=height,
         width=width,
-        label_map=labels,
+        **_scaled_maps(record, height, width),
     )
+
+
+def _scaled_maps(record: records.Record, height: int, width: int) -> dict[str, bytes]:
+    """The maps of a record at another size, by field."""
+
+    def nearest(plane: np.ndarray) -> np.ndarray:
+        return planes.nearest(plane, _WHOLE, height, width)
+
+    changes = {
+        "label_map": (label_maps.decode, nearest),
+        "instances": (planes.decode, nearest),
+        "edges": (
+            planes.decode,
+            lambda plane: planes.strongest(plane, _WHOLE, height, width),
+        ),
+        "roi": (planes.decode, lambda plane: planes.smooth(plane, height, width)),
+    }
+    return {
+        field: planes.encode(scale(read(getattr(record, field), field)))
+        for field, (read, scale) in changes.items()
+        if getattr(record, field)
+    }
 
 
 def compress(
@@ -111,6 +139,9 @@ def compress(
     codec: base.Codec,
     setting: str,
     arguments: Mapping[str, Any],
+    *,
+    decoded: bool = True,
+    metrics: Sequence[str] = (),
 ) -> CompressedRecord:
     """Compresses and decodes the picture of one record.
 
@@ -119,24 +150,26 @@ def compress(
         codec: the codec.
         setting: what tables call the arguments, such as "quality=50".
         arguments: what `codec.encode` takes beside the picture.
+        decoded: whether the record holds the decoded picture.
+        metrics: of the decoded picture, as `tfsemcomp.metrics.get` takes them, without
+            those that need a map.
 
     Raises:
-        SemCompError: whatever the codec raises, with the record's name, or a decoded
-            picture of another size.
+        SemCompError: whatever the codec raises, or a decoded picture of another size.
     """
+    pixels = images.load_bytes(record.image, name="the original").pixels
+    shown, values = b"", {}
     try:
-        pixels = images.load_bytes(record.image, name=record.name).pixels
         encoded = codec.encode(pixels, **arguments)
-        decoded = codec.decompress(encoded.data)
+        if decoded or metrics:
+            picture = codec.decompress(encoded.data)
+            check_size(picture, pixels)
+            shown = images.encode(picture, "png") if decoded else b""
+            values = picture_metrics.measure(pixels, picture, metrics)
     except SemCompError as error:
-        raise type(error)(f"{record.name}, {codec.name} {setting}: {error}") from error
-    if decoded.shape != pixels.shape:
-        raise SemCompError(
-            f"{record.name}: {codec.name} gave back {decoded.shape[1]}x"
-            f"{decoded.shape[0]} pixels for {pixels.shape[1]}x{pixels.shape[0]}."
-        )
+        raise type(error)(f"{codec.name} {setting}: {error}") from error
     return CompressedRecord(
-        **{**vars(record), "image": images.encode(decoded, "png")},
+        **{**vars(record), "image": shown},
         data=encoded.data,
         codec=codec.name,
         model=codec.model or "",
@@ -145,7 +178,17 @@ def compress(
         fingerprint=_fingerprint(encoded.data),
         version=version.__version__,
         source=hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest(),
+        metrics=tuple(values.items()),
     )
+
+
+def check_size(picture: np.ndarray, pixels: np.ndarray) -> None:
+    """Raises SemCompError unless a codec's `picture` has the size of the original."""
+    if picture.shape != pixels.shape:
+        raise SemCompError(
+            f"gave back {picture.shape[1]}x{picture.shape[0]} pixels for "
+            f"{pixels.shape[1]}x{pixels.shape[0]}."
+        )
 
 
 def serialize(record: CompressedRecord) -> bytes:
@@ -157,6 +200,10 @@ def serialize(record: CompressedRecord) -> bytes:
     for key, field in _FLOATS.items():
         value = tf.train.FloatList(value=[getattr(record, field)])
         further[key] = tf.train.Feature(float_list=value)
+    names, values = [name for name, _ in record.metrics], dict(record.metrics).values()
+    further[_METRICS] = records.bytes_feature(*names)
+    value = tf.train.FloatList(value=values)
+    further[_METRIC_VALUES] = tf.train.Feature(float_list=value)
     return records.serialize(record, further)
 
 
@@ -167,10 +214,13 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         serialized: string scalar.
 
     Returns:
-        A scalar for each feature of this schema and of `records.parse`.
+        A scalar for each feature of this schema and of `records.parse`; a vector of
+        the metrics' names, and one of their values.
     """
     spec = {key: tf.io.FixedLenFeature([], tf.string) for key in _STRINGS}
     spec |= {key: tf.io.FixedLenFeature([], tf.float32) for key in _FLOATS}
+    spec[_METRICS] = tf.io.RaggedFeature(tf.string)
+    spec[_METRIC_VALUES] = tf.io.RaggedFeature(tf.float32)
     return records.parse(serialized) | tf.io.parse_single_example(serialized, spec)
 
 
@@ -189,8 +239,8 @@ def read_originals_index(folder: str) -> dict:
     """
     if not tf.io.gfile.exists(records.index_path(folder, ORIGINALS)):
         raise SemCompError(
-            f"{folder}: holds no originals; `--list` of recipes/evaluate_observers.py "
-            "makes them."
+            f"{folder}: holds no originals; tfrecords_tools/compress_records.py makes "
+            "them, and `--list` of recipes/evaluate_observers.py."
         )
     return records.read_index(folder, ORIGINALS)
 
@@ -205,7 +255,7 @@ def splits(folder: str) -> list[str]:
     names = sorted(
         name.removesuffix(".json")
         for name in tf.io.gfile.listdir(folder)
-        if name.endswith(".json") and not name.endswith(_PLAN)
+        if name.endswith(".json") and not name.startswith(".")
     )
     return [name for name in names if ENTRY in records.read_index(folder, name)]
 
@@ -239,6 +289,99 @@ def write_originals(
     return records.write_shards(stream, folder, ORIGINALS, shards, classes, **further)
 
 
+def originals_split(
+    source: tuple[str, str],
+    folder: str,
+    short_side: int = 0,
+    *,
+    skip_broken: bool = False,
+) -> sharding.Split:
+    """The originals of a folder, to be made of records shard by shard.
+
+    Args:
+        source: folder and split of the records.
+        folder: for the originals.
+        short_side: see `original`.
+        skip_broken: leave out damaged records and pictures that cannot be read.
+
+    Raises:
+        SemCompError: there is no such split.
+        BitstreamError: its index is damaged or of a newer schema.
+    """
+    index = records.read_index(*source)
+    return sharding.Split(
+        folder=folder,
+        name=ORIGINALS,
+        shards=len(index["shards"]),
+        count=index["records"],
+        elements=lambda number: sharding.record_shard(
+            source[0], index, number, unique=True
+        ),
+        transform=_Original(short_side),
+        plan={
+            "source": sharding.checksums(index),
+            "short_side": short_side,
+            "version": version.__version__,
+        },
+        further={"map_classes": index.get("map_classes", [])},
+        classes=index["classes"],
+        skip_broken=skip_broken,
+    )
+
+
+def compressed_split(
+    folder: str,
+    codec: base.Codec,
+    setting: str,
+    arguments: Mapping[str, Any],
+    *,
+    decoded: bool = True,
+    metrics: Sequence[str] = (),
+    skip_broken: bool = False,
+    on_record: Callable[[CompressedRecord], None] | None = None,
+) -> sharding.Split:
+    """The originals of a folder, to be compressed with one codec at one setting.
+
+    Args:
+        folder: of the originals.
+        codec: the codec.
+        setting: what tables call the arguments.
+        arguments: what `codec.encode` takes beside the picture.
+        decoded: see `compress`.
+        metrics: see `compress`.
+        skip_broken: leave out pictures that the codec fails on.
+        on_record: called with each record as it is made; in this process only.
+
+    Raises:
+        SemCompError: the folder holds no originals.
+    """
+    index = read_originals_index(folder)
+    metrics = picture_metrics.select(metrics, has_map=False)
+    return sharding.Split(
+        folder=folder,
+        name=split_name(codec.name, codec.model or "", setting),
+        shards=len(index["shards"]),
+        count=index["records"],
+        elements=lambda number: sharding.record_shard(folder, index, number),
+        transform=_Compression(
+            codec, setting, arguments, decoded, tuple(metrics), on_record
+        ),
+        plan={
+            "codec": codec.name,
+            "model": codec.model or "",
+            "setting": setting,
+            "version": version.__version__,
+            "weights": model_fingerprint(codec),
+            "originals": sharding.checksums(index),
+            "decoded": decoded,
+            "metrics": list(metrics),
+        },
+        entry=ENTRY,
+        classes=index["classes"],
+        skip_broken=skip_broken,
+    )
+
+
 def write_split(
     folder: str,
     codec: base.Codec,
@@ -248,58 +391,66 @@ def write_split(
     skip_broken: bool = False,
     on_record: Callable[[CompressedRecord], None] | None = None,
 ) -> dict:
-    """Compresses the originals of a folder with one codec at one setting.
+    """Makes a `compressed_split` with decoded pictures in this process.
 
     A run that is stopped is taken up where its last whole shard ends; a split that is
     there already is left as it is.
 
-    Args:
-        folder: of `write_originals`.
-        codec: the codec.
-        setting: what tables call the arguments.
-        arguments: what `codec.encode` takes beside the picture.
-        skip_broken: leave out pictures that the codec fails on; the log tells why and
-            the index, under `broken`, which.
-        on_record: called with each record as it is made.
-
     Returns:
-        The index of the split.
+        The index of the split, and under `broken` the names of what was left out.
 
     Raises:
         SemCompError: the codec fails, or the folder holds a split of this name that
             was made of other originals or by another version.
         BitstreamError: a damaged shard, named.
     """
-    index = read_originals_index(folder)
-    split = split_name(codec.name, codec.model or "", setting)
-    plan = {
-        "codec": codec.name,
-        "model": codec.model or "",
-        "setting": setting,
-        "version": version.__version__,
-        "weights": _weights(codec),
-        "originals": [shard["sha256"] for shard in index["shards"]],
-    }
-    if tf.io.gfile.exists(records.index_path(folder, split)):
-        finished = records.read_index(folder, split)
-        _check_plan(folder, split, finished.get(ENTRY), plan)
-        return finished
-    plan_path = _claim(folder, split, plan)
-    counts, broken = [], []
-    for number, shard in enumerate(index["shards"]):
-        name = records.shard_name(split, number, len(index["shards"]))
-        path = tf.io.gfile.join(folder, name)
-        originals = list(_originals_of(folder, shard))
-        if not tf.io.gfile.exists(path):
-            made = _compress_all(originals, codec, setting, arguments, skip_broken)
-            _write_shard(path, made, on_record)
-        held = {record.name for record in _read_shard(path, parse, _to_compressed)}
-        counts.append(len(held))
-        broken += [record.name for record in originals if record.name not in held]
-    entries = {ENTRY: plan, "broken": broken}
-    index = records.write_index(folder, split, counts, index["classes"], **entries)
-    tf.io.gfile.remove(plan_path)
-    return index
+    split = compressed_split(
+        folder,
+        codec,
+        setting,
+        arguments,
+        skip_broken=skip_broken,
+        on_record=on_record,
+    )
+    index = sharding.make([split])[split.name]
+    letters = sharding.read_dead_letters(folder, split.name)
+    return {**index, "broken": [letter["key"] for letter in letters]}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Original:
+    """Makes the original of a record."""
+
+    short_side: int
+
+    def __call__(self, record: records.Record) -> sharding.Made:
+        return sharding.Made(records.serialize(original(record, self.short_side)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Compression:
+    """Makes the compressed record of an original."""
+
+    codec: base.Codec
+    setting: str
+    arguments: Mapping[str, Any]
+    decoded: bool
+    metrics: tuple[str, ...]
+    on_record: Callable[[CompressedRecord], None] | None
+
+    def __call__(self, record: records.Record) -> sharding.Made:
+        made = compress(
+            record,
+            self.codec,
+            self.setting,
+            self.arguments,
+            decoded=self.decoded,
+            metrics=self.metrics,
+        )
+        if self.on_record is not None:
+            self.on_record(made)
+        values = {"bytes": len(made.data), "bpp": made.bpp, **dict(made.metrics)}
+        return sharding.Made(serialize(made), values)
 
 
 def read_originals(folder: str) -> Iterator[records.Record]:
@@ -378,68 +529,13 @@ def _fingerprint(data: bytes) -> str:
     return bitstream.read(data).header.fingerprint.hex()
 
 
-def _weights(codec: base.Codec) -> str:
+def model_fingerprint(codec: base.Codec) -> str:
     """Fingerprint of the codec's model, in hexadecimal; empty if it runs none."""
     if not codec.uses_model:
         return ""
     if codec.model:
         return manifest.find(codec.model).fingerprint.hex()
     return manifest.default_model(codec.name).fingerprint.hex()
-
-
-def _claim(folder: str, split: str, plan: dict) -> str:
-    """Notes what a split in the making is made of; returns the path of the note."""
-    path = tf.io.gfile.join(folder, split + _PLAN)
-    if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            _check_plan(folder, split, json.loads(file.read()), plan)
-    records.write_json(path, plan)
-    return path
-
-
-def _check_plan(folder: str, split: str, found: dict | None, plan: dict) -> None:
-    other = [name for name in plan if (found or {}).get(name) != plan[name]]
-    if other:
-        raise SemCompError(
-            f"{folder}: split {split} was made with another {' and '.join(other)}; "
-            "remove its files or choose another folder."
-        )
-
-
-def _compress_all(
-    originals: Iterable[records.Record],
-    codec: base.Codec,
-    setting: str,
-    arguments: Mapping[str, Any],
-    skip_broken: bool,
-) -> Iterator[CompressedRecord]:
-    for record in originals:
-        try:
-            yield compress(record, codec, setting, arguments)
-        except SemCompError as error:
-            if not skip_broken:
-                raise
-            logging.warning("left out: %s", error)
-
-
-def _write_shard(
-    path: str,
-    made: Iterable[CompressedRecord],
-    on_record: Callable[[CompressedRecord], None] | None,
-) -> None:
-    """Writes a shard that gets its name only when it is whole."""
-    folder, name = os.path.split(path)
-    temporary = tf.io.gfile.join(folder, f".{name}.{os.getpid()}")
-    try:
-        with tf.io.TFRecordWriter(temporary) as writer:
-            for record in made:
-                writer.write(serialize(record))
-                if on_record is not None:
-                    on_record(record)
-        tf.io.gfile.rename(temporary, path)
-    finally:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.remove(temporary)
 
 
 def _originals_of(folder: str, shard: dict) -> Iterator[records.Record]:
@@ -486,4 +582,10 @@ def _to_compressed(parsed: Parsed) -> CompressedRecord:
     fields = {field: parsed[key].numpy() for key, field in _STRINGS.items()}
     texts = {name: fields[name].decode() for name in fields if name != "data"}
     fields = {**vars(records.from_parsed(parsed)), **fields, **texts}
-    return CompressedRecord(**fields, quality=float(parsed["compressed/quality"]))
+    names = (name.decode() for name in parsed[_METRICS].numpy())
+    values = map(float, parsed[_METRIC_VALUES].numpy())
+    return CompressedRecord(
+        **fields,
+        quality=float(parsed["compressed/quality"]),
+        metrics=tuple(zip(names, values, strict=True)),
+    )

@@ -70,18 +70,3 @@ def write(path: str | os.PathLike[str], labels: np.ndarray) -> None:
         SemCompError: the file cannot be written.
     """
     images.write_atomic(path, encode(labels))
-
-
-def resize(labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Brings a label map to another size; each pixel takes the nearest one's class.
-
-    Args:
-        labels: uint8 [H,W].
-        height: rows wanted.
-        width: columns wanted.
-
-    Returns:
-        uint8 [height,width].
-    """
-    nearest = Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(labels).resize((width, height), nearest))

@@ -2,6 +2,7 @@
 
 import io
 import os
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -111,6 +112,19 @@ def strongest(plane: np.ndarray, window: Window, height: int, width: int) -> np.
     return cut
 
 
+def smooth(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales a map of amounts, each pixel the mean of those that it takes the place of.
+
+    Args:
+        plane: uint8 [H,W].
+        height: rows wanted.
+        width: columns wanted.
+    Returns: uint8 [height,width].
+    """
+    bilinear = Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(plane).resize((width, height), bilinear))
+
+
 def _whole_pixels(start: float, end: float, count: int) -> tuple[int, int]:
     """The pixels of a range of shares, at least one of `count`."""
     first = min(round(start * count), count - 1)
@@ -124,18 +138,36 @@ def encode(plane: np.ndarray) -> bytes:
     return content.getvalue()
 
 
+def decode(data: bytes, name: str) -> np.ndarray:
+    """What `encode` made the bytes of; `name` is for messages only.
+
+    Returns: uint8 or uint16 [H,W].
+    Raises:
+        BitstreamError: no whole grey PNG.
+    """
+    try:
+        plane = _decode_png(io.BytesIO(data), ("L", "I", "I;16"), name)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BitstreamError(f"{name}: no whole PNG: {error}.") from error
+    return plane if plane.dtype == np.uint8 else plane.astype(np.uint16)
+
+
 def _read_png(path: str, modes: tuple[str, ...]) -> np.ndarray:
     name = os.path.basename(path)
     try:
         with open(path, "rb") as file:
-            picture = PngImagePlugin.PngImageFile(file)
-            if picture.mode not in modes:
-                raise BitstreamError(
-                    f"{path}: a map must be a PNG of mode {' or '.join(modes)}, not "
-                    f"{picture.mode}."
-                )
-            if picture.mode == "1":
-                picture = picture.convert("L")
-            return np.array(picture)
+            return _decode_png(file, modes, path)
     except (OSError, SyntaxError, ValueError) as error:
         raise SemCompError(f"cannot read the map {name} at {path}: {error}.") from error
+
+
+def _decode_png(file: BinaryIO, modes: tuple[str, ...], name: str) -> np.ndarray:
+    picture = PngImagePlugin.PngImageFile(file)
+    if picture.mode not in modes:
+        raise BitstreamError(
+            f"{name}: a map must be a PNG of mode {' or '.join(modes)}, not "
+            f"{picture.mode}."
+        )
+    if picture.mode == "1":
+        picture = picture.convert("L")
+    return np.array(picture)

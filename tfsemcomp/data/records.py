@@ -28,6 +28,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -191,11 +192,11 @@ def write_shards(
         raise ValueError(f"`shards` must be at least 1; got {shards}.")
     tf.io.gfile.makedirs(folder)
     temporary = [
-        tf.io.gfile.join(folder, f".{shard_name(split, i, shards)}.{os.getpid()}")
-        for i in range(shards)
+        _temporary(tf.io.gfile.join(folder, shard_name(split, number, shards)))
+        for number in range(shards)
     ]
     try:
-        counts = _write_in_turn(records, temporary)
+        counts = _write_in_turn(map(serialize, records), temporary)
         if not sum(counts):
             raise SemCompError(f"no image for split '{split}': nothing was written.")
         for number, path in enumerate(temporary):
@@ -208,18 +209,17 @@ def write_shards(
     return write_index(folder, split, counts, classes, **further)
 
 
-def write_shard(path: str, records: Iterable[Record]) -> int:
+def write_shard(path: str, serialized: Iterable[bytes]) -> int:
     """Writes one shard, which gets its name only when it is whole.
 
     Args:
         path: of the shard, in a folder that exists.
-        records: the examples, streamed.
+        serialized: the examples as `serialize` gives them, streamed.
     Returns: the number of records.
     """
-    folder, name = os.path.split(path)
-    temporary = tf.io.gfile.join(folder, f".{name}.{os.getpid()}")
+    temporary = _temporary(path)
     try:
-        (count,) = _write_in_turn(records, [temporary])
+        (count,) = _write_in_turn(serialized, [temporary])
         tf.io.gfile.rename(temporary, path, overwrite=True)
     finally:
         if tf.io.gfile.exists(temporary):
@@ -227,12 +227,18 @@ def write_shard(path: str, records: Iterable[Record]) -> int:
     return count
 
 
-def _write_in_turn(records: Iterable[Record], paths: list[str]) -> list[int]:
+def _temporary(path: str) -> str:
+    """A hidden name beside `path`, of this call only: machines may share the folder."""
+    folder, name = os.path.split(path)
+    return tf.io.gfile.join(folder, f".{name}.{uuid.uuid4().hex[:12]}")
+
+
+def _write_in_turn(serialized: Iterable[bytes], paths: list[str]) -> list[int]:
     counts = [0] * len(paths)
     writers = [tf.io.TFRecordWriter(path) for path in paths]
     try:
-        for number, record in enumerate(records):
-            writers[number % len(paths)].write(serialize(record))
+        for number, record in enumerate(serialized):
+            writers[number % len(paths)].write(record)
             counts[number % len(paths)] += 1
     finally:
         for writer in writers:
@@ -287,6 +293,14 @@ def write_json(path: str, content: dict) -> None:
     with tf.io.gfile.GFile(path + ".tmp", "w") as file:
         file.write(json.dumps(content, indent=1) + "\n")
     tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+
+
+def read_json(path: str) -> dict | None:
+    """What `write_json` wrote; None if there is no such file."""
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        return json.loads(file.read())
 
 
 def index_path(folder: str, split: str) -> str:

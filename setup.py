@@ -58,8 +58,9 @@ EXTRAS = {
         "pillow-jxl-plugin>=1.3",
         "pyjpegli>=0.3",
     ],
-    # Records from TensorFlow Datasets, pre-trained trunks, Beam pipelines.
-    "beam": ["apache-beam>=2.50,<3"],
+    # Records made on Apache Beam.
+    "beam": ["apache-beam>=2.70,<3"],
+    # Records from TensorFlow Datasets, pre-trained trunks.
     "train": [
         # tensorflow-datasets imports it for builders that are not its own.
         "importlib-resources>=5",
@@ -74,6 +75,8 @@ EXTRAS = {
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
     *EXTRAS["train"],
+    # Newer ones hold Pillow, and with it our codecs, below its newest release.
+    "apache-beam>=2.70,<2.71",
     # tensorflow_datasets.testing imports it.
     "dill>=0.3",
     "pytest>=7.4",

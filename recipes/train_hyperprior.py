@@ -25,7 +25,6 @@ from tfsemcomp.training import loop, recipe_flags, strategies
 
 _TRAINING = recipe_flags.define(
     hyperprior.SIZES,
-    module=__name__,
     size="small",
     crop=192,
     batch=12,

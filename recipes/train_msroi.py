@@ -38,7 +38,6 @@ from tfsemcomp.training.linear_probe import fit_ridge
 
 _TRAINING = recipe_flags.define(
     SIZES,
-    module=__name__,
     size="small",
     crop=160,
     batch=64,

@@ -79,7 +79,7 @@ class PipelineTest(SemCompTestCase):
                     together[worker::workers] = share[step]
                 np.testing.assert_array_equal(together, batch["image"])
         context = tf.distribute.InputContext(3, 0, 3)
-        with self.assertRaisesRegex(ValueError, "batch"):
+        with self.assertRaisesRegex(ValueError, "multiple of the 3 replicas.*got 4"):
             pipeline.training_batches(
                 [self.source], 4, self.plan, 1, input_context=context
             )

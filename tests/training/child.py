@@ -12,7 +12,6 @@ from tfsemcomp.training import loop, recipe_flags, strategies
 
 _TRAINING = recipe_flags.define(
     ["tiny"],
-    module=__name__,
     size="tiny",
     crop=networks.PLAN.crop,
     batch=4,

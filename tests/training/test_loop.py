@@ -1,8 +1,13 @@
+import csv
+import os
+
 import numpy as np
 import tensorflow as tf
 
+from tests.data.test_pipeline import write_photos
 from tests.harness import SemCompTestCase
-from tfsemcomp.errors import SemCompError
+from tfsemcomp.data import pipeline, records
+from tfsemcomp.errors import BitstreamError, SemCompError
 from tfsemcomp.layers.dropout import UniformDropout
 from tfsemcomp.training import loop
 
@@ -42,7 +47,7 @@ class LoopTest(SemCompTestCase):
         resumed = loop.fit(build, batches, self.config("pieces", 20))
         self.assertEqual(int(resumed.optimizer.iterations), 20)
         for one, two in zip(whole.weights, resumed.weights, strict=True):
-            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
+            np.testing.assert_array_equal(one, two)
 
     def test_a_finished_run_is_not_trained_again(self):
         first = loop.fit(build, batches, self.config("run", 10))
@@ -64,6 +69,70 @@ class LoopTest(SemCompTestCase):
         resumed = loop.fit(build, poisoned, self.config("bad", 10))
         for one, two in zip(good.weights, resumed.weights, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
+
+        rows = self.history("bad")
+        self.assertEqual([row["step"] for row in rows], ["5", "10"])
+
+    def history(self, name):
+        with open(self.folder / name / "history.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def test_history_has_a_row_a_piece_whatever_is_measured(self):
+        validation = lambda: batches(10**5).take(2)  # noqa: E731
+        loop.fit(build, batches, self.config("run", 10), validation)
+        first = self.history("run")
+        measured = loop.fit(build, batches, self.config("run", 15))
+        rows = self.history("run")
+        self.assertEqual(rows[:2], first)
+        self.assertEqual([row["piece"] for row in rows], ["1", "2", "3"])
+        self.assertEqual([row["step"] for row in rows], ["5", "10", "15"])
+        self.assertEqual([bool(row["val_loss"]) for row in rows], [True, True, False])
+        # Averaged weights, which the last validation did not see.
+        self.assertEqual(loop.measure(measured, None), {})
+        result = loop.measure(measured, validation)
+        self.assertEqual(list(result), ["loss"])
+        expected = measured.evaluate(validation(), verbose=0)
+        self.assertEqual(result["loss"], expected)
+
+    def test_pieces_of_another_length_are_refused(self):
+        loop.fit(build, batches, self.config("run", 10))
+        config = loop.FitConfig(str(self.folder / "run"), 40, 20, tensorboard=False)
+        with self.assertRaisesRegex(SemCompError, "10 steps in 2 pieces.*= 20"):
+            loop.fit(build, batches, config)
+
+    def test_a_damaged_record_is_named(self):
+        source = write_photos(self.folder / "records", 6)
+        path = records.shard_paths(*source)[1]
+        with open(path, "r+b") as file:
+            file.seek(os.path.getsize(path) - 40)
+            file.write(b"damaged")
+
+        def damaged(step, skip_corrupt=False):
+            stream = pipeline.training_batches(
+                [source],
+                2,
+                pipeline.Augmentation(crop=8),
+                1,
+                start_step=step,
+                skip_corrupt=skip_corrupt,
+            )
+            return stream.map(
+                lambda batch: (
+                    tf.reduce_mean(tf.cast(batch["image"], tf.float32), [1, 2]),
+                    tf.cast(batch["label"], tf.float32),
+                )
+            )
+
+        def means():
+            model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+            model.build([None, 3])
+            model.compile(tf.keras.optimizers.SGD(1e-6), "mse")
+            return model
+
+        with self.assertRaisesRegex(BitstreamError, rf"{path}.*\d.*skip_corrupt"):
+            loop.fit(means, damaged, self.config("run", 5), sources=[source])
+        model = loop.fit(means, lambda step: damaged(step, True), self.config("run", 5))
+        self.assertEqual(int(model.optimizer.iterations), 5)
 
     def test_precision_is_set_for_the_run_only(self):
         model = loop.fit(

@@ -87,7 +87,13 @@ def training_batches(
     stream = tf.data.Dataset.sample_from_datasets(streams, share, seed=seed)
     stream = stream.enumerate().skip(start_step * batch_size)
     if input_context is not None:
-        batch_size = input_context.get_per_replica_batch_size(batch_size)
+        replicas = input_context.num_replicas_in_sync
+        if batch_size % replicas:
+            raise ValueError(
+                f"`batch_size` must be a multiple of the {replicas} replicas that "
+                f"share it; got {batch_size}."
+            )
+        batch_size //= replicas
         stream = stream.shard(
             input_context.num_input_pipelines, input_context.input_pipeline_id
         )

@@ -10,8 +10,8 @@ model = loop.fit(
 """
 
 import dataclasses
+import functools
 import math
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -131,13 +131,13 @@ class TrainingFlags:
 
     Attributes:
         holders: by name.
-        module: of the recipe.
+        flag_values: that hold them.
         smoke_size: what `--smoke` makes of `--size`.
         smoke_crop: what `--smoke` makes of `--crop`.
     """
 
     holders: dict[str, flags.FlagHolder]
-    module: str
+    flag_values: flags.FlagValues
     smoke_size: str
     smoke_crop: int
 
@@ -171,8 +171,8 @@ class TrainingFlags:
 
         Those that `--smoke` or `--max_steps` change are what the run did.
         """
-        modules = flags.FLAGS.flags_by_module_dict()
-        own = [*modules.get(self.module, []), *modules.get(sys.argv[0], [])]
+        recipe = self.flag_values.find_module_defining_flag("data")
+        own = self.flag_values.flags_by_module_dict()[recipe]
         run = self.read()
         return {flag.name: flag.value for flag in own} | {
             "size": run.size,
@@ -186,7 +186,6 @@ class TrainingFlags:
 def define(
     sizes: Iterable[str],
     *,
-    module: str,
     size: str,
     crop: int,
     batch: int,
@@ -194,52 +193,45 @@ def define(
     learning_rate: float,
     smoke_size: str = "tiny",
     smoke_crop: int = 32,
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> TrainingFlags:
     """Defines the flags; a recipe calls it once, as its module is loaded.
 
     Args:
         sizes: names of the network's sizes.
-        module: ``__name__`` of the recipe.
         size, crop, batch, steps, learning_rate: defaults of the flags so called.
         smoke_size: size that `--smoke` takes.
         smoke_crop: crop that `--smoke` takes, pixels.
+        flag_values: where the flags go.
     """
-    string, whole, number = (
-        flags.DEFINE_string,
-        flags.DEFINE_integer,
-        flags.DEFINE_float,
-    )
-    choice, yes = flags.DEFINE_enum, flags.DEFINE_boolean
-    holders = {
-        "data": flags.DEFINE_list(
-            "data", None, "folder:split pairs of records.", required=True
+    place = {"flag_values": flag_values}
+    text = functools.partial(flags.DEFINE_string, **place)
+    whole = functools.partial(flags.DEFINE_integer, **place)
+    choice = functools.partial(flags.DEFINE_enum, **place)
+    switch = functools.partial(flags.DEFINE_boolean, **place)
+    holders = [
+        flags.DEFINE_list(
+            "data", None, "folder:split pairs of records.", required=True, **place
         ),
-        "validation": string("validation", None, "folder:split to measure on."),
-        "out": string("out", None, "Folder of the run.", required=True),
-        "size": choice("size", size, sorted(sizes), "Size of the network."),
-        "crop": whole("crop", crop, "Side of the training pictures, pixels.", 1),
-        "batch": whole("batch", batch, "Pictures in a step, over all devices.", 1),
-        "steps": whole("steps", steps, "Steps in all, as the schedule counts.", 1),
-        "max_steps": whole(
-            "max_steps", None, "Stop there, at whole pieces; the schedule stays.", 1
-        ),
-        "steps_per_epoch": whole(
-            "steps_per_epoch", 500, "Steps of a piece, between checkpoints.", 1
-        ),
-        "learning_rate": number("learning_rate", learning_rate, "Its peak.", 0),
-        "lr_scaling": choice(
-            "lr_scaling", "none", LR_SCALINGS, "How the rate follows --batch."
-        ),
-        "base_batch": whole(
-            "base_batch", batch, "Batch that --learning_rate is for, if scaled.", 1
-        ),
-        "strategy": choice("strategy", "default", strategies.STRATEGIES, "Devices."),
-        "precision": choice("precision", "float32", loop.PRECISIONS, "Policy."),
-        "seed": whole("seed", 1, "Fixes weights, order and augmentation."),
-        "skip_corrupt": yes("skip_corrupt", False, "Leave out damaged records."),
-        "smoke": yes("smoke", False, "Two steps of the smallest, to see it work."),
-    }
-    return TrainingFlags(holders, module, smoke_size, smoke_crop)
+        text("validation", None, "folder:split to measure on."),
+        text("out", None, "Folder of the run.", required=True),
+        choice("size", size, sorted(sizes), "Size of the network."),
+        whole("crop", crop, "Side of the training pictures, pixels.", 1),
+        whole("batch", batch, "Pictures in a step, over all devices.", 1),
+        whole("steps", steps, "Steps in all, as the schedule counts.", 1),
+        whole("max_steps", None, "Stop there, at a whole piece; for a part.", 1),
+        whole("steps_per_epoch", 500, "Steps of a piece, between checkpoints.", 1),
+        flags.DEFINE_float("learning_rate", learning_rate, "Its peak.", 0, **place),
+        choice("lr_scaling", "none", LR_SCALINGS, "How the rate follows --batch."),
+        whole("base_batch", batch, "Batch that --learning_rate is for, if scaled.", 1),
+        choice("strategy", "default", strategies.STRATEGIES, "Devices."),
+        choice("precision", "float32", loop.PRECISIONS, "Policy of the transforms."),
+        whole("seed", 1, "Fixes weights, order and augmentation."),
+        switch("skip_corrupt", False, "Leave out damaged records."),
+        switch("smoke", False, "Two steps of the smallest, to see that it works."),
+    ]
+    by_name = {holder.name: holder for holder in holders}
+    return TrainingFlags(by_name, flag_values, smoke_size, smoke_crop)
 
 
 def _stop(steps: int, piece: int, most: int | None) -> int:

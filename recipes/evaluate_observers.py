@@ -12,8 +12,9 @@ Result: a table on the screen; OUT/results.csv and .json, a row a picture, which
 
 First form: the pictures of `--list` (fit_observer.py tells its lines) are compressed to
 records under `--records` (tfsemcomp/data/compressed.py), unless they are there already,
-and judged. A stopped run is taken up by the same command. `--codecs=NAME:Q:Q,...` gives
-qualities; `--short_side` scales pictures first, as the paper does (256 or 336).
+and judged. A stopped run is taken up by the same command. `--codecs` takes words as
+`jpeg:5:10` or `hyperprior:MODEL:1@SETTING=VALUE` (tfsemcomp/evaluation/codec_specs.py);
+`--short_side` scales pictures first, as the paper does (256 or 336).
 Without `--codecs` all that the records hold is judged. Second form: the files that
 `tfsemcomp evaluate` kept are judged, and its table gets the columns.
 
@@ -35,7 +36,14 @@ from tqdm import tqdm
 from tfsemcomp import api, images
 from tfsemcomp.data import compressed, records
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import observer_labels, observer_runs, observers, sweep, table
+from tfsemcomp.evaluation import (
+    codec_specs,
+    observer_labels,
+    observer_runs,
+    observers,
+    sweep,
+    table,
+)
 from tfsemcomp.evaluation.observers import Observer
 
 _OBSERVERS = flags.DEFINE_list("observers", None, "Who looks.", required=True)
@@ -44,33 +52,13 @@ _RESULTS = flags.DEFINE_string("results", None, "Folder of `tfsemcomp evaluate`.
 _RECORDS = flags.DEFINE_string("records", None, "Folder of pre-compressed records.")
 _LIST = flags.DEFINE_string("list", None, "Labelled pictures to compress.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "What paths of --list are below.")
-_CODECS = flags.DEFINE_list("codecs", [], "NAME or NAME:QUALITY:QUALITY...")
+_CODECS = flags.DEFINE_list("codecs", [], "NAME[:MODEL][:QUALITY...][@SETTING=V...]")
 _SHORT_SIDE = flags.DEFINE_integer("short_side", 0, "Pixels; 0 keeps pictures.", 0)
 _SHARDS = flags.DEFINE_integer("shards", 8, "Files of each split.", 1)
 _SKIP_BROKEN = flags.DEFINE_boolean("skip_broken", False, "Go on past failures.")
 _LABELS = flags.DEFINE_string("labels", None, "List of classes.")
 _LABEL_MAPS = flags.DEFINE_string("label_maps", None, "Folder of label maps.")
 _METRICS = flags.DEFINE_list("metrics", [], "Picture metrics besides, as psnr.")
-
-
-def parse_codecs(texts: list[str]) -> list[sweep.Job]:
-    """The jobs of `NAME:Q:Q` texts.
-
-    Raises:
-        ValueError: an unknown codec or quality, or no number.
-    """
-    codecs, qualities = [], {}
-    for text in texts:
-        name, *numbers = text.split(":")
-        codec = api.load(name)
-        codecs.append(codec)
-        try:
-            qualities[codec.name] = [float(number) for number in numbers]
-        except ValueError:
-            raise ValueError(
-                f"`--codecs` takes NAME:QUALITY:QUALITY; got '{text}'."
-            ) from None
-    return sweep.plan(codecs, qualities)
 
 
 def read_sources(path: str, classes: dict[str, int]) -> Iterator[records.Record]:
@@ -151,7 +139,7 @@ def load_observers(folder: str | None) -> list[Observer]:
 
 def judge_records() -> tuple[table.Table, list[Observer], dict | None]:
     """The first form: results, observers, and what they say of the originals."""
-    folder, jobs = _RECORDS.value, parse_codecs(_CODECS.value)
+    folder, jobs = _RECORDS.value, codec_specs.parse_all(_CODECS.value)
     if _LIST.value:
         make_originals(folder, _LIST.value)
     splits = make_splits(folder, jobs) or compressed.splits(folder)

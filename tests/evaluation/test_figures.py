@@ -1,5 +1,6 @@
 """Figures for print: the same bytes each time, quoted curves unlike measured ones."""
 
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from unittest import mock
@@ -9,6 +10,8 @@ from tests.harness import SemCompTestCase
 from tfsemcomp import images
 from tfsemcomp.errors import UnavailableError
 from tfsemcomp.evaluation import figures, summary, table
+from tfsemcomp.evaluation.figures import Dial
+from tfsemcomp.evaluation.intervals import Estimate
 from tfsemcomp.evaluation.table import Table
 
 
@@ -39,7 +42,7 @@ class FiguresTest(SemCompTestCase):
     def test_quoted_curves_are_dashed_and_named_so(self):
         (path, *_) = figures.write_figures(self.found(), self.folder, formats=["svg"])
         root = ElementTree.parse(path).getroot()
-        texts = [node.text for node in root.iter() if node.tag.endswith("}text")]
+        texts = self.texts(path)
         for text in ("good", "vtm, quoted", "PSNR (dB)", "bits per pixel"):
             self.assertIn(text, texts)
         lines = [
@@ -49,6 +52,44 @@ class FiguresTest(SemCompTestCase):
         quoted = len(self.found().main_quoted("psnr"))
         # Each in the plot and in the legend.
         self.assertLen(dashed, 2 * quoted)
+
+    def texts(self, path) -> list[str]:
+        root = ElementTree.parse(path).getroot()
+        return [node.text for node in root.iter() if node.tag.endswith("}text")]
+
+    def test_doubling_rates_and_the_level_of_the_originals(self):
+        (path, *_) = figures.write_figures(
+            self.found(),
+            self.folder,
+            formats=["svg"],
+            rate_scale="log2",
+            levels={"psnr": 45.0},
+        )
+        texts = self.texts(path)
+        for text in ("original", "0.5", "1", "2"):
+            self.assertIn(text, texts)
+        ticks = [float(text) for text in texts if re.fullmatch(r"[\d.]+", text or "")]
+        self.assertContainsSubset({0.5, 0.75, 1.0, 1.5, 2.0}, ticks)
+        with self.assertRaisesRegex(ValueError, "`rate_scale` .*'log10'"):
+            figures.write_figures(self.found(), self.folder, rate_scale="log10")
+
+    def test_dials(self):
+        points = [(1.0, Estimate(0.8, 0.7, 0.9)), (0.0, Estimate(0.9, 0.85, 0.95))]
+        levels = {"jpeg": Estimate(0.6, 0.5, 0.7)}
+        dials = [
+            Dial("MS-SSIM", {"rnn": points}, levels),
+            Dial("accuracy", {"rnn": points, "rnn small": points[:1]}, {}),
+        ]
+        for name in ("a", "b"):
+            paths = figures.write_dials(dials, self.folder / name)
+            self.assertEqual([p.name for p in paths], ["tradeoff.png", "tradeoff.svg"])
+        texts = self.texts(self.folder / "a" / "tradeoff.svg")
+        for text in ("rnn", "rnn small", "jpeg", "MS-SSIM", "accuracy"):
+            self.assertIn(text, texts)
+        self.assertEqual(texts.count("machine_weight"), 2)
+        for kind in figures.FORMATS:
+            one, two = (self.folder / n / f"tradeoff.{kind}" for n in "ab")
+            self.assertEqual(one.read_bytes(), two.read_bytes())
 
     def test_no_speed_without_a_common_yardstick(self):
         rows = [r for r in table.read(self._kodak()).rows if r.image < "kodim05"]

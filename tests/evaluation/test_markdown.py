@@ -5,6 +5,7 @@ import re
 from tests.evaluation.result_folders import NAMES, fill, fill_kodak
 from tests.harness import SemCompTestCase
 from tfsemcomp.evaluation import markdown, summary, table
+from tfsemcomp.evaluation.intervals import Estimate
 
 
 class MarkdownTest(SemCompTestCase):
@@ -52,6 +53,13 @@ class MarkdownTest(SemCompTestCase):
     def test_speeds(self):
         lines = self.lines(markdown.speeds(self.kodak()))
         self.assertEqual(lines["jpeg"], ["50.9 (50.9–50.9)", "102 (102–102)"])
+
+    def test_shares_and_their_differences(self):
+        found = Estimate(0.5, 0.4213, 1.0)
+        self.assertEqual(markdown.share(found), "50.0 (42.1..100.0)")
+        found = Estimate(-0.25, -0.3, 0.0)
+        self.assertEqual(markdown.share(found, True), "−25.0 (−30.0..±0.0)")
+        self.assertEqual(markdown.share(None), "–")
 
     def test_all_in_a_file(self):
         fill(self.folder)

@@ -432,6 +432,12 @@ class PlanTest(SemCompTestCase):
         self.assertEqual(jobs[0].key, ("jpeg", "", "quality=7"))
         self.assertLen(jobs, 6)
 
+    def test_jobs_stay_as_they_are(self):
+        jobs = sweep.plan(["jpeg"], [7], {"jpeg": {"subsampling": "4:4:4"}})
+        self.assertEqual(sweep.plan([*jobs, "webp"], [8])[0], jobs[0])
+        with self.assertRaisesRegex(ValueError, "twice"):
+            sweep.plan([*jobs, *jobs])
+
     def test_settings_that_are_no_defaults_name_the_curve(self):
         settings = {
             "jpeg": {"subsampling": "4:4:4", "progressive": True, "exif": b"Exif"},

@@ -11,6 +11,7 @@ from tfsemcomp import images
 from tfsemcomp.evaluation import bd_rate, curves, layout, summary
 from tfsemcomp.evaluation.bd_rate import BdRate
 from tfsemcomp.evaluation.curves import Curve
+from tfsemcomp.evaluation.intervals import Estimate
 from tfsemcomp.evaluation.summary import Summary
 from tfsemcomp.metrics.registry import Metric
 
@@ -225,6 +226,21 @@ def signed(value: float, digits: int = 1) -> str:
     if float(text) == 0:
         return f"\N{PLUS-MINUS SIGN}{text}"
     return f"{'+' if value > 0 else _MINUS}{text}"
+
+
+def share(found: Estimate | None, is_difference: bool = False) -> str:
+    """A share in per cent with its 95 % interval; a dash for None.
+
+    Args:
+        found: in [0, 1], or a difference of two such.
+        is_difference: set with signs, and in points.
+    """
+    if found is None:
+        return _DASH
+    low, high = 100 * found.low, 100 * found.high
+    if is_difference:
+        return f"{signed(100 * found.value)} ({signed(low)}..{signed(high)})"
+    return f"{100 * found.value:.1f} ({low:.1f}..{high:.1f})"
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 1) -> str:

@@ -19,15 +19,14 @@ from tfsemcomp import metrics as picture_metrics
 from tfsemcomp.codecs import base
 from tfsemcomp.data import compressed, label_maps
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import layout, provenance, table
+from tfsemcomp.evaluation import intervals, layout, markdown, provenance, table
+from tfsemcomp.evaluation.intervals import Estimate
 from tfsemcomp.evaluation.observer_labels import Label
 from tfsemcomp.evaluation.observer_networks import in_batches
 from tfsemcomp.evaluation.observers import Observer
 from tfsemcomp.evaluation.table import Row, Table
 
 _BATCH = 32
-# Of the standard normal distribution: 95 % lie within.
-_Z = 1.959964
 # Columns, by the part before "@", whose values are 0 or 1.
 _HITS = ("top1", "top5", "preserved")
 
@@ -229,37 +228,31 @@ def summarise(
     return points, len(order)
 
 
-def wilson(hits: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a share.
-
-    Args:
-        hits: how often it happened, 0..count.
-        count: trials, >= 1.
-
-    Returns:
-        Lower and upper end, in [0, 1].
-
-    Source: E. B. Wilson, JASA 1927.
-    """
-    share = hits / count
-    centre = share + _Z**2 / (2 * count)
-    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    scale = 1 + _Z**2 / count
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
-
-
 def to_markdown(points: Iterable[Point]) -> str:
-    """The points as a Markdown table: shares in per cent, accuracies with intervals."""
+    """The points as a Markdown table: shares in per cent, accuracies with intervals.
+
+    Accuracies that are known of the originals too have a further column, what is left
+    of them (`Point.relative`).
+    """
     points = list(points)
     columns = list(dict.fromkeys(name for point in points for name in point.means))
-    lines = [_line(["codec", "setting", "bpp", *columns])]
-    lines.append(_line(["---", "---", *["---:"] * (len(columns) + 1)]))
+    known = {name for point in points for name in point.relative}
+    head = ["codec", "setting", "bpp"]
+    for column in columns:
+        head.append(column)
+        if column in known:
+            head.append(f"{column}, of the original's")
+    lines = []
     for point in points:
-        codec = f"{point.codec} {point.model}".strip()
         bpp = "" if point.bpp is None else f"{point.bpp:.3f}"
-        cells = [_cell(point, column) for column in columns]
-        lines.append(_line([codec, point.setting, bpp, *cells]))
-    return "\n".join(lines) + "\n"
+        cells = [f"{point.codec} {point.model}".strip(), point.setting, bpp]
+        for column in columns:
+            cells.append(_cell(point, column))
+            if column in known:
+                left = point.relative.get(column)
+                cells.append("" if left is None else f"{100 * left:.1f}")
+        lines.append(cells)
+    return markdown.table(head, lines, texts=2) + "\n"
 
 
 def _point(
@@ -269,7 +262,7 @@ def _point(
     columns: Iterable[str],
     base_means: dict[str, float],
 ) -> Point:
-    means, intervals, relative = {}, {}, {}
+    means, reaches, relative = {}, {}, {}
     for column in columns:
         known = [value[column] for value in values if column in value]
         if not known:
@@ -277,26 +270,21 @@ def _point(
         means[column] = statistics.fmean(known)
         family = column.partition("@")[0]
         if family in _HITS:
-            intervals[column] = wilson(sum(known), len(known))
+            reaches[column] = intervals.wilson(sum(known), len(known))
         if family in ("top1", "top5") and base_means.get(column):
             relative[column] = means[column] / base_means[column]
-    return Point(*key, bpp, means, intervals, relative)
+    return Point(*key, bpp, means, reaches, relative)
 
 
 def _cell(point: Point, column: str) -> str:
     if column not in point.means:
         return ""
+    mean = point.means[column]
     if column.startswith("confidence@"):
-        return f"{100 * point.means[column]:+.1f}"
-    text = f"{100 * point.means[column]:.1f}"
+        return markdown.signed(100 * mean)
     if column in point.intervals:
-        low, high = point.intervals[column]
-        text += f" ({100 * low:.1f}..{100 * high:.1f})"
-    return text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        return markdown.share(Estimate(mean, *point.intervals[column]))
+    return f"{100 * mean:.1f}"
 
 
 def _observe(

@@ -84,14 +84,14 @@ def default_qualities(codec: base.Codec) -> tuple[float, ...]:
 
 
 def plan(
-    codecs: Sequence[str | base.Codec],
+    codecs: Sequence[str | base.Codec | Job],
     qualities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Job]:
     """Lists the jobs of a sweep over qualities, and checks every argument of theirs.
 
     Args:
-        codecs: names or codec objects.
+        codecs: names or codec objects; jobs of an earlier plan stay as they are.
         qualities: for all codecs, or by codec name; a codec without any gets
             `default_qualities`.
         settings: further keywords of `compress`, by codec name.
@@ -105,6 +105,9 @@ def plan(
     """
     jobs = []
     for codec in codecs:
+        if isinstance(codec, Job):
+            jobs.append(codec)
+            continue
         codec = base.get_codec(codec) if isinstance(codec, str) else codec
         chosen = qualities
         if isinstance(qualities, Mapping):
@@ -198,7 +201,7 @@ def measure(
 
 
 def run_sweep(
-    codecs: Sequence[str | base.Codec],
+    codecs: Sequence[str | base.Codec | Job],
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     qualities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
@@ -219,7 +222,7 @@ def run_sweep(
     """Compresses pictures with codecs at several qualities and tables the results.
 
     Args:
-        codecs: names or codec objects.
+        codecs: names or codec objects, or jobs of `plan`.
         images: a folder, a file, or several of either.
         out: the result folder (layout.py); it is made if it is not there.
         qualities: for all codecs, or by codec name; None for five over each range.

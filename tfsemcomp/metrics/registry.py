@@ -97,10 +97,8 @@ FAMILIES: dict[str, Metric] = _table(
     Metric("top1", None, "", True, False, "Top-1 accuracy"),
     Metric("top5", None, "", True, False, "Top-5 accuracy"),
     Metric("preserved", None, "", True, False, "Preserved accuracy"),
-    Metric("confidence", None, "", True, False, "Change of confidence"),
     Metric("confidence", None, "", True, False, "Confidence change"),
     Metric("miou", None, "", True, False, "Mean IoU"),
-    Metric("preserved_miou", None, "", True, False, "Preserved mean IoU"),
     Metric("preserved_miou", None, "", True, False, "Preserved mean IoU"),
 )
 

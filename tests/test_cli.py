@@ -21,6 +21,7 @@ from tests import harness
 from tfsemcomp import bitstream, cli, errors, images
 from tfsemcomp.codecs import base
 from tfsemcomp.evaluation import observers
+from tfsemcomp.evaluation.observer_base import Observer
 
 IMAGE = harness.smooth_image(48, 40)
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -678,16 +679,14 @@ class EvaluateTest(CliTestCase):
         listed.write_text("cat/x.png\tcat\n\ndog/y.png\tdog\n", encoding="utf-8")
         asked = []
 
-        class Observer:
-            columns = ("top1@eye",)
-
-            def observe(self, image, original, decoded):
+        class Eye(Observer):
+            def _values(self, image, before, after):
                 asked.append(image)
                 return {"top1@eye": 1.0}
 
         def load(spec, labels=None, label_maps=None):
             asked.append((spec, labels))
-            return Observer()
+            return Eye("eye", ("top1",), lambda pictures: pictures)
 
         flags = ("--qualities=50", "--observers=eye")
         with mock.patch.object(observers, "load", load):

@@ -17,6 +17,7 @@ from tfsemcomp import bitstream, images, metrics
 from tfsemcomp.codecs import base
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.evaluation import layout, observers, provenance, sweep, table
+from tfsemcomp.evaluation.observer_base import Observer
 
 SMALL = smooth_image(40, 48)
 
@@ -279,16 +280,13 @@ class SweepTest(SemCompTestCase):
     def test_observers_add_their_columns(self):
         loaded = []
 
-        class Brightness:
-            name = "eye"
-            columns = ("top1@eye", "preserved@eye")
-
-            def observe(self, image, original, decoded):
+        class First(Observer):
+            def _values(self, image, before, after):
                 return {"top1@eye": float(image == "0.png")}
 
         def load(spec, labels=None, label_maps=None):
             loaded.append((spec, labels))
-            return Brightness()
+            return First("eye", ("top1", "preserved"), lambda pictures: pictures)
 
         with mock.patch.object(observers, "load", load):
             done = sweep.run_sweep(
@@ -306,6 +304,42 @@ class SweepTest(SemCompTestCase):
         self.assertEqual(done.metric_names(), ("psnr", "top1@eye"))
         self.assertEqual([row.metrics["top1@eye"] for row in done.rows], [1.0, 0.0])
         self.assertEqual(again, done)
+
+    def test_observers_see_all_settings_of_a_picture_at_once(self):
+        seen = []
+
+        class Difference(Observer):
+            def _values(self, image, before, after):
+                if image == "1.png":
+                    raise SemCompError("blind")
+                return {"sum@eye": float(after.sum())}
+
+        def look(pictures):
+            seen.append(len(pictures))
+            return pictures
+
+        eye = Difference("eye", ("sum",), look)
+        with mock.patch.object(observers, "load", return_value=eye):
+            done = sweep.run_sweep(
+                ["jpeg", ShrinkingCodec(), ToyCodec()],
+                *(self.photos, self.out, {"jpeg": [5, 90], "shrinking": [3]}, ["psnr"]),
+                observers=["eye"],
+            )
+        # The original, two of jpeg and five of toy, of which the best is the original.
+        self.assertEqual(seen, [8, 8])
+        first, second = done.rows[:8], done.rows[8:]
+        self.assertEqual(
+            [bool(row.error) for row in first], [False] * 2 + [True] + [False] * 5
+        )
+        self.assertRegex(first[2].error, "48x39")
+        self.assertEqual({row.image for row in second}, {"1.png"})
+        errors = {row.error for row in second if row.codec != "shrinking"}
+        self.assertEqual(errors, {"SemCompError: blind"})
+        for row in first[:2]:
+            data = (self.out / row.file).read_bytes()
+            expected = images.load_bytes(data).pixels.sum()
+            self.assertEqual(row.metrics["sum@eye"], expected)
+            self.assertGreater(row.metrics["psnr"], 15)
 
     def test_maps_reach_metrics_and_files(self):
         done = sweep.run_sweep(

@@ -170,6 +170,30 @@ def measure(
     Raises:
         SemCompError: whatever the codec raises.
     """
+    result = _measured(job, pixels, image, metrics, roi_map, repeats)
+    (row,) = _observed([result.row], pixels, [result.decoded], observers)
+    return row, result.data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Result:
+    """What one job made of a picture; without file and picture where it failed."""
+
+    job: Job
+    row: Row
+    data: bytes = b""
+    decoded: np.ndarray | None = None
+
+
+def _measured(
+    job: Job,
+    pixels: np.ndarray,
+    image: str,
+    metrics: Sequence[str],
+    roi_map: np.ndarray | None,
+    repeats: int,
+) -> _Result:
+    """What a job makes of a picture; the row has no observers' values yet."""
     encode_s, encoded = _timed(
         lambda: job.codec.encode(pixels, **job.arguments), repeats
     )
@@ -179,9 +203,6 @@ def measure(
             f"{job.codec.name} gave back {decoded.shape[1]}x{decoded.shape[0]} pixels "
             f"for {pixels.shape[1]}x{pixels.shape[0]}."
         )
-    values = picture_metrics.measure(pixels, decoded, metrics, roi_map)
-    for observer in observers:
-        values |= observer.observe(image, pixels, decoded)
     name, model, setting = job.key
     row = Row(
         image=image,
@@ -195,9 +216,28 @@ def measure(
         payload_bytes=_payload_bytes(encoded.data),
         encode_s=encode_s,
         decode_s=decode_s,
-        metrics=values,
+        metrics=picture_metrics.measure(pixels, decoded, metrics, roi_map),
     )
-    return row, encoded.data
+    return _Result(job, row, encoded.data, decoded)
+
+
+def _observed(
+    rows: Sequence[Row],
+    pixels: np.ndarray,
+    decoded: Sequence[np.ndarray],
+    observers: Sequence["Observer"],
+) -> list[Row]:
+    """Rows of one picture with what observers say of each decoded one."""
+    values = [dict(row.metrics) for row in rows]
+    for observer in observers:
+        names = [row.image for row in rows]
+        found = observer.observe_batch(names, [pixels] * len(rows), decoded)
+        for known, further in zip(values, found, strict=True):
+            known |= further
+    return [
+        dataclasses.replace(row, metrics=known)
+        for row, known in zip(rows, values, strict=True)
+    ]
 
 
 def run_sweep(
@@ -411,7 +451,7 @@ def _rows(
     if not queue:
         return
     if count == 1:
-        bench = _Bench(jobs, options)
+        bench = _Bench(jobs, options, together=True)
         for task in queue:
             yield from bench.rows(task)
         return
@@ -477,7 +517,7 @@ def _build(
             given = {name: value for name, value in given.items() if value is not None}
             codecs[key] = base.get_codec(recipe.codec, **given)
         jobs.append(Job(codecs[key], recipe.setting, recipe.arguments))
-    return _Bench(jobs, options).rows
+    return _Bench(jobs, options, together=False).rows
 
 
 class _Bench:
@@ -486,10 +526,16 @@ class _Bench:
     Args:
         jobs: those of the plan.
         options: of the sweep. Networks of metrics and observers are loaded at once.
+        together: whether observers look at all decoded pictures of a task together,
+            which takes a fraction of the time. Rows then come when all are done: where
+            rows tell which job a process died of, they must look at each by itself.
     """
 
-    def __init__(self, jobs: Sequence[Job], options: _Options) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], options: _Options, *, together: bool
+    ) -> None:
         self._jobs, self._options = jobs, options
+        self._together = together and bool(options.observers)
         for name in options.metrics:
             _, _, backbone = name.partition("@")
             if backbone:
@@ -517,32 +563,52 @@ class _Bench:
         out = self._options.out
         if out is not None:
             keep_picture(out, task.image, pixels, roi_map)
+        at_once = len(jobs) if self._together else 1
+        for start in range(0, len(jobs), at_once):
+            group = jobs[start : start + at_once]
+            for result in self._results(group, pixels, task.image, roi_map):
+                row = result.row
+                if out is not None and not row.error:
+                    row = keep_file(out, row, result.data, result.job.codec.suffix)
+                yield row
+
+    def _results(
+        self,
+        jobs: Sequence[Job],
+        pixels: np.ndarray,
+        image: str,
+        roi_map: np.ndarray | None,
+    ) -> list[_Result]:
+        """Results of some jobs on one picture, in their order."""
+        results = []
         for job in jobs:
             try:
-                row, data = self._measure(job, pixels, task.image, roi_map)
+                results.append(self._measure(job, pixels, image, roi_map))
             except Exception as error:  # one codec's fault must not cost others' rows
-                yield _failure(job, task.image, error)
-                continue
-            yield row if out is None else keep_file(out, row, data, job.codec.suffix)
+                results.append(_Result(job, _failure(job, image, error)))
+        whole = [result for result in results if not result.row.error]
+        try:
+            decoded = [result.decoded for result in whole]
+            rows = _observed([r.row for r in whole], pixels, decoded, self._observers)
+        except Exception as error:  # whatever a label or an observer raises
+            rows = [_failure(result.job, image, error) for result in whole]
+        found = iter(rows)
+        return [
+            result if result.row.error else dataclasses.replace(result, row=next(found))
+            for result in results
+        ]
 
     def _measure(
         self, job: Job, pixels: np.ndarray, image: str, roi_map: np.ndarray | None
-    ) -> tuple[Row, bytes]:
-        _set_seed(self._options.seed)
+    ) -> _Result:
+        options = self._options
+        _set_seed(options.seed)
         kind = (id(job.codec), pixels.shape)
         if kind not in self._warm:
             job.codec.decompress(job.codec.encode(pixels, **job.arguments).data)
             self._warm.add(kind)
-            _set_seed(self._options.seed)
-        return measure(
-            job,
-            pixels,
-            image,
-            metrics=self._options.metrics,
-            roi_map=roi_map,
-            repeats=self._options.repeats,
-            observers=self._observers,
-        )
+            _set_seed(options.seed)
+        return _measured(job, pixels, image, options.metrics, roi_map, options.repeats)
 
 
 def _set_seed(seed: int) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import scipy.fft
 import tensorflow as tf
+from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase, noise_image, smooth_image
 from tfsemcomp.layers import block_dct
@@ -20,33 +21,58 @@ def photo(height, width):
 
 
 class BlockDctTest(SemCompTestCase):
-    def test_layers(self):
-        self.run_layer_test(block_dct.BlockDct, photo(16, 24), (1, 2, 3, 192))
-        coefficients = block_dct.BlockDct()(photo(16, 24))
+    @parameterized.parameters(*block_dct.BLOCKS)
+    def test_layers(self, block):
+        forward, channels = block_dct.BlockDct(block=block), 3 * block**2
+        x = photo(2 * block, 3 * block)
         self.run_layer_test(
-            lambda: block_dct.BlockDct(inverse=True), coefficients, (1, 16, 24, 3)
+            lambda: block_dct.BlockDct(block=block), x, (1, 2, 3, channels)
+        )
+        self.run_layer_test(
+            lambda: block_dct.BlockDct(True, block), forward(x), tuple(x.shape)
         )
 
-    def test_equals_the_dct_of_scipy(self):
-        pixels = noise_image(16, 24)
-        got = block_dct.BlockDct()(tf.constant(pixels[None], tf.float32)).numpy()
+    @parameterized.parameters(*block_dct.BLOCKS)
+    def test_equals_the_dct_of_scipy(self, block):
+        pixels = noise_image(2 * block, 3 * block)
+        layer = block_dct.BlockDct(block=block)
+        got = layer(tf.constant(pixels[None], tf.float32)).numpy()
         planes = (pixels.astype(float) - 128) @ YCC.T
         for row in range(2):
             for column in range(3):
-                block = planes[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
-                spectrum = scipy.fft.dctn(block, axes=(0, 1), norm="ortho")
-                expected = np.moveaxis(spectrum, -1, 0).ravel() / block_dct.spread()
+                rows = slice(block * row, block * (row + 1))
+                columns = slice(block * column, block * (column + 1))
+                spectrum = scipy.fft.dctn(
+                    planes[rows, columns], axes=(0, 1), norm="ortho"
+                )
+                expected = np.moveaxis(spectrum, -1, 0).ravel()
                 np.testing.assert_allclose(
-                    got[0, row, column], expected, rtol=1e-4, atol=1e-3
+                    got[0, row, column],
+                    expected / block_dct.spread(block),
+                    rtol=1e-4,
+                    atol=2e-3,
                 )
 
-    def test_the_inverse_is_one(self):
-        matrix = block_dct.forward_matrix()
-        inverse = block_dct.BlockDct(inverse=True).matrix
-        np.testing.assert_allclose(matrix @ inverse, np.eye(192), atol=1e-10)
-        x = tf.constant(noise_image(40, 16)[None], tf.float32)
-        back = block_dct.BlockDct(inverse=True)(block_dct.BlockDct()(x))
+    @parameterized.parameters(*block_dct.BLOCKS)
+    def test_the_matrix_says_what_the_layer_does(self, block):
+        x = photo(block, 2 * block)
+        pixels = tf.nn.space_to_depth(x - 128, block).numpy()
+        expected = pixels @ block_dct.forward_matrix(block)
+        np.testing.assert_allclose(
+            block_dct.BlockDct(block=block)(x), expected, atol=1e-3
+        )
+
+    @parameterized.parameters(*block_dct.BLOCKS)
+    def test_the_inverse_is_one(self, block):
+        x = tf.constant(noise_image(5 * block, 2 * block)[None], tf.float32)
+        forward = block_dct.BlockDct(block=block)
+        back = block_dct.BlockDct(True, block)(forward(x))
         np.testing.assert_allclose(back, x, atol=1e-3)
+
+    def test_another_block_is_refused(self):
+        for call in (block_dct.spread, block_dct.forward_matrix):
+            with self.assertRaisesRegex(ValueError, "`block` must be"):
+                call(12)
 
     def test_luma_keeps_its_energy(self):
         # Orthonormal: an error of a luma coefficient is one of the pixels.

@@ -26,9 +26,9 @@ def ms_ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
 
     Args:
         x: float32 [B,H,W,C] with static H and W, values in [0, peak].
-        x_hat: the same shape.
+        x_hat: [B,H,W,C], or [T,B,H,W,C] for several attempts at each picture.
         peak: largest value.
-    Returns: float32 [B] in (0, 1].
+    Returns: float32 [B] or [T,B] in (0, 1].
     Raises: ValueError if a side is below 11 pixels.
     Source: Wang et al., Multiscale structural similarity, Asilomar 2003.
     """
@@ -41,22 +41,22 @@ def ms_ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
     for scale, weight in enumerate(weights):
         luminance, contrast = _ssim_terms(x, x_hat, peak)
         term = luminance * contrast if scale == scales - 1 else contrast
-        term = tf.reduce_mean(term, axis=(1, 2))
+        term = tf.reduce_mean(term, axis=(-3, -2))
         logs += weight / sum(weights) * tf.math.log(tf.maximum(term, 1e-6))
         if scale < scales - 1:
-            x = tf.nn.avg_pool2d(x, 2, 2, "VALID")
-            x_hat = tf.nn.avg_pool2d(x_hat, 2, 2, "VALID")
+            x, x_hat = _halve(x), _halve(x_hat)
     return tf.reduce_mean(tf.exp(logs), axis=-1)
 
 
 def _ssim_terms(
     x: tf.Tensor, x_hat: tf.Tensor, peak: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Luminance and contrast-structure maps [B,h,w,C] where the window fits whole."""
+    """Luminance and contrast-structure maps [...,h,w,C] where the window fits whole."""
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    stacked = tf.concat([x, x_hat, x * x, x_hat * x_hat, x * x_hat], axis=-1)
-    means = tf.split(_blur(stacked), 5, axis=-1)
-    mean_x, mean_y, square_x, square_y, product = means
+    # The original's moments are found once, however many attempts there are at it.
+    mean_x, square_x = tf.split(_blur(tf.concat([x, x * x], -1)), 2, axis=-1)
+    stacked = tf.concat([x_hat, x_hat * x_hat, x * x_hat], axis=-1)
+    mean_y, square_y, product = tf.split(_blur(stacked), 3, axis=-1)
     squares = mean_x * mean_x + mean_y * mean_y
     cross = mean_x * mean_y
     luminance = (2 * cross + c1) / (squares + c1)
@@ -65,11 +65,22 @@ def _ssim_terms(
 
 
 def _blur(x: tf.Tensor) -> tf.Tensor:
-    """Gaussian window along both axes, valid borders: [B,H,W,C] -> [B,H-10,W-10,C]."""
+    """Gaussian window, valid borders: [...,H,W,C] -> [...,H-10,W-10,C]."""
     taps = [math.exp(-((i - _TAPS // 2) ** 2) / (2 * _SIGMA**2)) for i in range(_TAPS)]
     taps = tf.constant([tap / sum(taps) for tap in taps], x.dtype)
-    channels = x.shape[-1]
-    for shape in ((_TAPS, 1, 1, 1), (1, _TAPS, 1, 1)):
-        kernel = tf.tile(tf.reshape(taps, shape), [1, 1, channels, 1])
-        x = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID")
-    return x
+    x = _filter(x, tf.reshape(taps, [_TAPS, 1]), 1)
+    return _filter(x, tf.reshape(taps, [1, _TAPS]), 1)
+
+
+def _halve(x: tf.Tensor) -> tf.Tensor:
+    """Means of 2x2 pixels, an odd last row or column left out."""
+    return _filter(x, tf.fill([2, 2], tf.constant(0.25, x.dtype)), 2)
+
+
+def _filter(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Each channel of [...,H,W,C] under one kernel, valid borders."""
+    lead, (height, width, channels) = tf.shape(x)[:-3], x.shape[-3:]
+    kernel = tf.tile(kernel[..., None, None], [1, 1, channels, 1])
+    flat = tf.reshape(x, [-1, height, width, channels])
+    flat = tf.nn.depthwise_conv2d(flat, kernel, [1, stride, stride, 1], "VALID")
+    return tf.reshape(flat, tf.concat([lead, flat.shape[1:]], axis=0))

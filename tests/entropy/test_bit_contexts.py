@@ -29,17 +29,21 @@ def random_model(seed=0, **sizes) -> BitModel:
 
 def repeating_model() -> BitModel:
     """Expects each bit to be that of the iteration before, with 98 %."""
-    weights = np.zeros((2, 3, 9, CHANNELS, 2 * CHANNELS), np.int16)
-    outputs = np.zeros((2, 2 * CHANNELS, CHANNELS), np.int16)
-    for channel in range(CHANNELS):
-        for unit, sign in ((2 * channel, 1), (2 * channel + 1, -1)):
-            weights[:, 1, 4, channel, unit] = sign
-            outputs[:, unit, channel] = sign * 16
+    weights = np.zeros((2, 3, 9, CHANNELS, CHANNELS), np.int16)
+    outputs = np.zeros((ITERATIONS, 2, CHANNELS, CHANNELS), np.int16)
+    direct = np.zeros((ITERATIONS, 2, 3, CHANNELS, CHANNELS), np.int32)
+    # Half of the channels by hidden units (32 or 0, less 16), half of them directly.
+    for channel in (0, 1):
+        weights[:, 1, 4, channel, channel] = 1
+        outputs[:, :, channel, channel] = 32
+    for channel in (2, 3):
+        direct[:, :, 1, channel, channel] = 16
     network = bit_network.Network(
         weights,
-        np.zeros((ITERATIONS, 2, 2 * CHANNELS), np.int32),
-        outputs,
         np.zeros((ITERATIONS, 2, CHANNELS), np.int32),
+        outputs,
+        direct,
+        np.broadcast_to(np.int32([-16, -16, 0, 0]), (ITERATIONS, 2, CHANNELS)),
         0,
         2,
     )
@@ -476,8 +480,9 @@ class FileTest(BitContextsTestCase):
 
     @parameterized.named_parameters(
         ("dtype", {"hidden_weights": np.zeros((2, 3, 9, 4, 5), np.int64)}),
-        ("floats", {"output_weights": np.zeros((2, 5, 4), np.float32)}),
+        ("floats", {"output_weights": np.zeros((3, 2, 5, 4), np.float32)}),
         ("objects", {"output_biases": np.array([print])}),
+        ("direct", {"direct_weights": np.zeros((3, 2, 3, 4, 4), np.int16)}),
         ("shape", {"output_biases": np.zeros((3, 2, 5), np.int32)}),
         ("groups", {"groups": np.int64(3)}),
         ("many_groups", {"groups": np.int64([2, 2])}),
@@ -545,4 +550,4 @@ class FallbackTest(BitContextsTestCase):
             self.assertEqual(first.item(), mode)
 
 
-GOLDEN = ["b07b0a618db72405", "048eede1084030b2", "e0745bef70ce"]
+GOLDEN = ["b07b108a6b7ce9ab", "fa34830d29721e", "e0343cbfe2"]

@@ -20,7 +20,8 @@ def random_network(
     return Network(
         draw("int16", 2, 3, 9, channels, hidden),
         draw("int32", iterations, 2, hidden),
-        draw("int16", 2, hidden, channels),
+        draw("int16", iterations, 2, hidden, channels),
+        16 * draw("int32", iterations, 2, 3, channels, channels),
         draw("int32", iterations, 2, channels),
         shift,
         groups,
@@ -56,6 +57,10 @@ def reference_levels(network, codes, iteration) -> dict:
             continue
         half, now = (y + x) % 2, rank(y, x, c)
         hidden = [int(b) for b in network.hidden_biases[iteration, half]]
+        total = int(network.output_biases[iteration, half, c])
+        for back, k in itertools.product(range(3), range(channels)):
+            weight = int(network.direct_weights[iteration, half, back, k, c])
+            total += known(iteration - back, y, x, k, now) * weight
         for back, place, k in itertools.product(range(3), range(9), range(channels)):
             dy, dx = divmod(place, 3)
             bit = known(iteration - back, y + dy - 1, x + dx - 1, k, now)
@@ -63,10 +68,10 @@ def reference_levels(network, codes, iteration) -> dict:
                 hidden[unit] += bit * int(
                     network.hidden_weights[half, back, place, k, unit]
                 )
-        total = int(network.output_biases[iteration, half, c]) + sum(
+        total += sum(
             max(value, 0) * int(weight)
             for value, weight in zip(
-                hidden, network.output_weights[half, :, c], strict=True
+                hidden, network.output_weights[iteration, half, :, c], strict=True
             )
         )
         level = EVEN + (total >> network.shift)
@@ -135,7 +140,7 @@ class RunTest(SemCompTestCase):
             network,
             hidden_weights=network.hidden_weights[..., order],
             hidden_biases=network.hidden_biases[..., order],
-            output_weights=network.output_weights[:, order],
+            output_weights=network.output_weights[:, :, order],
         )
         codes = random_planes(3, 9, 8, 4)
         for iteration in range(3):
@@ -189,12 +194,15 @@ class NetworkTest(SemCompTestCase):
         ("planes", {"hidden_weights": np.zeros((2, 2, 9, 4, 5), np.int16)}),
         ("units", {"hidden_biases": np.zeros((3, 2, 6), np.int32)}),
         ("iterations", {"hidden_biases": np.zeros((4, 2, 5), np.int32)}),
-        ("halves", {"output_weights": np.zeros((3, 5, 4), np.int16)}),
-        ("rank", {"output_weights": np.zeros((2, 5), np.int16)}),
-        ("empty", {"output_weights": np.zeros((2, 0, 4), np.int16)}),
-        ("no_iteration", {"output_biases": np.zeros((0, 2, 4), np.int32)}),
+        ("halves", {"output_weights": np.zeros((3, 3, 5, 4), np.int16)}),
+        ("rank", {"output_weights": np.zeros((2, 5, 4), np.int16)}),
+        ("no_unit", {"output_weights": np.zeros((3, 2, 0, 4), np.int16)}),
+        ("many_units", {"output_weights": np.zeros((3, 2, 1025, 4), np.int16)}),
+        ("no_iteration", {"output_weights": np.zeros((0, 2, 5, 4), np.int16)}),
+        ("many_iterations", {"output_weights": np.zeros((65, 2, 5, 4), np.int16)}),
+        ("direct", {"direct_weights": np.zeros((3, 2, 3, 4, 5), np.int32)}),
         ("floats", {"output_biases": np.zeros((3, 2, 4))}),
-        ("too_many", {"output_biases": np.zeros((65, 2, 4), np.int32)}),
+        ("biases", {"output_biases": np.zeros((3, 2, 5), np.int32)}),
         ("negative_shift", {"shift": -1}),
         ("shift", {"shift": 31}),
         ("no_groups", {"groups": 0}),

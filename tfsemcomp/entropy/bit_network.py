@@ -1,12 +1,14 @@
 """The integer network that predicts the bits of a plane of binary codes.
 
-    known bits -1/0/+1 --W--> + bias --ReLU--> h --V--> + bias --floor shift--> level
+    known bits -1/0/+1 --W--> + bias --ReLU--> --V--> + bias --floor shift--> level
+              `-- of the cell itself --D-------------^
 
 A plane [h,w,C] is coded in 2 G passes: the cells of even y + x, then those of odd
 y + x, and in each half G groups of adjacent channels. The bits of one pass are
 predicted at once, from the two planes before and from the passes before: of each of
 these three planes the 3x3 cells around and all C channels. What is outside the plane,
-stopped or not yet coded counts as 0.
+stopped or not yet coded counts as 0. Iterations share W; what its units mean for their
+bits (V), and what the bits of the same cell do (D), each of them learns alone.
 
 Levels choose tables, so that every machine must compute the same ones. Weights are
 integers; the sums are computed in float64, which is exact below 2**53 in whatever order
@@ -23,8 +25,9 @@ import numpy as np
 LEVELS = 64
 EVEN = 32
 LEVELS_PER_UNIT = 4
-MAX_CHANNELS = 1024
-MAX_HIDDEN = 4096
+MAX_ITERATIONS = 64
+MAX_CHANNELS = 256
+MAX_HIDDEN = 1024
 _MAX_SUM = 2**53
 # Cells whose neighbourhoods are gathered at a time: bounds the memory.
 _BLOCK = 4096
@@ -48,7 +51,9 @@ class Network:
         hidden_weights: int16 [2,3,9,C,N] W: half, plane (the current one first),
             neighbour (row-major), channel, hidden unit.
         hidden_biases: int32 [T,2,N]: iteration, half, unit.
-        output_weights: int16 [2,N,C] V.
+        output_weights: int16 [T,2,N,C] V.
+        direct_weights: int32 [T,2,3,C,C] D: iteration, half, plane, known channel,
+            predicted channel.
         output_biases: int32 [T,2,C].
         shift: 0 to 30; the level is EVEN + floor(sum / 2**shift), clipped to the 64.
         groups: G, divides C.
@@ -59,30 +64,29 @@ class Network:
     hidden_weights: np.ndarray
     hidden_biases: np.ndarray
     output_weights: np.ndarray
+    direct_weights: np.ndarray
     output_biases: np.ndarray
     shift: int
     groups: int
 
     def __post_init__(self) -> None:
         shape = np.shape(self.output_weights)
-        if len(shape) != 3 or not (
-            1 <= shape[1] <= MAX_HIDDEN and 1 <= shape[2] <= MAX_CHANNELS
+        if len(shape) != 4 or not (
+            1 <= shape[0] <= MAX_ITERATIONS
+            and 1 <= shape[2] <= MAX_HIDDEN
+            and 1 <= shape[3] <= MAX_CHANNELS
         ):
             raise ValueError(
-                f"`output_weights` must be [2,N,C] with N from 1 to {MAX_HIDDEN} and C "
-                f"from 1 to {MAX_CHANNELS}, received {list(shape)}"
+                "`output_weights` must be [T,2,N,C] with T from 1 to "
+                f"{MAX_ITERATIONS}, N to {MAX_HIDDEN} and C to {MAX_CHANNELS}, "
+                f"received {list(shape)}"
             )
-        units, channels = shape[1:]
-        iterations = len(np.atleast_1d(self.output_biases))
-        if not 1 <= iterations <= 64:
-            raise ValueError(
-                "`output_biases` must have from 1 to 64 iterations, received "
-                f"{iterations}"
-            )
+        iterations, _, units, channels = shape
         expected = {
             "hidden_weights": ("int16", (2, _PLANES, 9, channels, units)),
             "hidden_biases": ("int32", (iterations, 2, units)),
-            "output_weights": ("int16", (2, units, channels)),
+            "output_weights": ("int16", (iterations, 2, units, channels)),
+            "direct_weights": ("int32", (iterations, 2, _PLANES, channels, channels)),
             "output_biases": ("int32", (iterations, 2, channels)),
         }
         for name, (dtype, wanted) in expected.items():
@@ -104,17 +108,21 @@ class Network:
         largest = self._largest_sum()
         if largest >= _MAX_SUM:
             raise ValueError(
-                f"the weights allow sums of {largest}, they must stay below 2**53 to "
-                "be exact in float64"
+                f"the weights allow sums of {largest:.0f}, they must stay below 2**53 "
+                "to be exact in float64"
             )
 
-    def _largest_sum(self) -> int:
-        """A bound of every sum and partial sum, in integers of any size."""
-        weights = abs(self.hidden_weights.astype(np.int64)).sum(axis=(1, 2, 3))
-        hidden = weights + abs(self.hidden_biases.astype(np.int64))
-        outputs = abs(self.output_weights.astype(object))
-        products = (hidden.astype(object)[..., None] * outputs).sum(axis=2)
-        return int((products + abs(self.output_biases.astype(object))).max())
+    def _largest_sum(self) -> float:
+        """A bound of every sum and partial sum.
+
+        float64 suffices: it is exact where the bound is below 2**53, and what is not
+        stays above when it is rounded.
+        """
+        hidden_weights, output_weights, direct_weights = map(abs, self.matrices)
+        hidden = hidden_weights.sum(axis=(1, 2, 3)) + abs(self.hidden_biases * 1.0)
+        sums = (hidden[:, :, None] @ output_weights)[:, :, 0]
+        sums += direct_weights.sum(axis=(2, 3)) + abs(self.output_biases * 1.0)
+        return sums.max()
 
     @property
     def iterations(self) -> int:
@@ -133,11 +141,12 @@ class Network:
         return [slice(i, i + size) for i in range(0, self.channels, size)]
 
     @functools.cached_property
-    def matrices(self) -> tuple[np.ndarray, np.ndarray]:
-        """W and V as float64, in which they are multiplied."""
+    def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """W, V and D as float64, in which they are multiplied."""
         return (
             self.hidden_weights.astype(np.float64),
             self.output_weights.astype(np.float64),
+            self.direct_weights.astype(np.float64),
         )
 
 
@@ -182,30 +191,32 @@ def run(
             channels of the group) -> bits bool [n,C/G] that these levels predict.
     Returns: the plane with border, 0 in inactive cells.
     """
-    hidden_weights, output_weights = network.matrices
+    hidden_weights, output_weights, direct_weights = network.matrices
     plane = np.zeros_like(past[0])
     planes = [item.reshape(-1, network.channels) for item in (plane, *past)]
     steps = _steps(plane.shape[1])
-    groups = network.group_slices
+    others, own = list(OTHER_HALF), list(OWN_HALF)
     for half, cells in enumerate(halves(active)):
         weights = hidden_weights[half]
-        sums = np.empty((len(cells), weights.shape[-1]))
-        sums[:] = network.hidden_biases[iteration, half]
+        readout = output_weights[iteration, half]
+        direct = direct_weights[iteration, half]
+        sums = _rows(network.hidden_biases[iteration, half], len(cells))
+        outputs = _rows(network.output_biases[iteration, half], len(cells))
         # A plane of zeros adds nothing.
         for back in range(1, min(iteration, _PLANES - 1) + 1):
             _add(sums, planes[back], cells, steps, weights[back])
+            outputs += planes[back][cells] @ direct[back]
         if half:
-            others = list(OTHER_HALF)
             _add(sums, planes[0], cells, steps[others], weights[0, others])
-        own = list(OWN_HALF)
-        for group in groups:
-            outputs = np.maximum(sums, 0) @ output_weights[half][:, group]
-            outputs += network.output_biases[iteration, half, group]
-            levels = np.floor(np.ldexp(outputs, -network.shift)) + EVEN
+        for group in network.group_slices:
+            outputs[:, group] += np.maximum(sums, 0) @ readout[:, group]
+            levels = np.floor(np.ldexp(outputs[:, group], -network.shift)) + EVEN
             levels = np.clip(levels, 0, LEVELS - 1).astype(np.int32)
-            planes[0][cells, group] = 2.0 * code(levels, cells, group) - 1
-            if group is not groups[-1]:
+            bits = 2.0 * code(levels, cells, group) - 1
+            planes[0][cells, group] = bits
+            if group.stop < network.channels:
                 _add(sums, planes[0], cells, steps[own], weights[0, own], group)
+                outputs += bits @ direct[0, group]
     return plane
 
 
@@ -233,6 +244,11 @@ def _count_neighbours(mask: np.ndarray) -> np.ndarray:
     padded = np.pad(mask, 1).astype(np.int64)
     rows = padded[:-2, 1:-1] + padded[2:, 1:-1]
     return rows + padded[1:-1, :-2] + padded[1:-1, 2:]
+
+
+def _rows(values: np.ndarray, count: int) -> np.ndarray:
+    """float64 [count,...], the same in each row."""
+    return np.repeat(values[None].astype(np.float64), count, axis=0)
 
 
 def _steps(width: int) -> np.ndarray:

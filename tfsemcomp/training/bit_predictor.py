@@ -30,12 +30,12 @@ class Weights:
     """The float network, in the shapes of `bit_network.Network`.
 
     Attributes:
-        arrays: float32 W [2,3,9,C,N], its biases [T,2,N], V [2,N,C], its biases
-            [T,2,C]; outputs are logits of +1.
+        arrays: float32 W [2,3,9,C,N], its biases [T,2,N], V [T,2,N,C], D [T,2,3,C,C],
+            output biases [T,2,C]; outputs are logits of +1.
         groups: of channels, that are coded in turn.
     """
 
-    arrays: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    arrays: tuple[np.ndarray, ...]
     groups: int
 
 
@@ -55,37 +55,52 @@ class Samples:
         padded = [np.pad(item, [(2, 0), (1, 1), (1, 1), (0, 0)]) for item in codes]
         self._flat = np.concatenate([p.reshape(-1, self.channels) for p in padded])
         starts = np.cumsum([0] + [p[..., 0].size for p in padded])
-        places: list[list[np.ndarray]] = [[], []]
+        places: list[list[list[np.ndarray]]] = [
+            [[] for _ in range(self.iterations)] for _ in range(2)
+        ]
         for item, start in zip(codes, starts, strict=False):
             height, width = item.shape[1] + 2, item.shape[2] + 2
             for iteration, plane in enumerate(item):
                 halves = bit_network.halves(plane.any(axis=-1))
                 first = start + (iteration + 2) * height * width
                 for half, cells in enumerate(halves):
-                    rows = np.empty((len(cells), 4), np.int64)
-                    rows[:] = 0, iteration, width, height * width
-                    rows[:, 0] = first + cells
-                    places[half].append(rows)
-        self._places = [np.concatenate(part) for part in places]
+                    rows = np.empty((len(cells), 3), np.int64)
+                    rows[:] = first, width, height * width
+                    rows[:, 0] += cells
+                    places[half][iteration].append(rows)
+        self._places = [[np.concatenate(part) for part in half] for half in places]
 
-    def count(self, half: int) -> int:
-        """How many cells of all iterations are in a half, 0 or 1."""
-        return len(self._places[half])
+    def count(self, half: int, iteration: int) -> int:
+        """How many cells of a half, 0 or 1, take part in an iteration."""
+        return len(self._places[half][iteration])
 
-    def gather(self, half: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Some cells of a half.
+    def gather(self, half: int, iteration: int, rows: np.ndarray) -> np.ndarray:
+        """Some cells of a half, in an iteration.
 
         Args:
             half: 0 or 1.
-            rows: int [n], which ones, 0 to `count(half)` - 1.
-        Returns: what is around them, int8 [n,3,9,C], and their iterations, int32 [n].
+            iteration: 0 to T - 1.
+            rows: int [n], which ones, 0 to `count(half, iteration)` - 1.
+        Returns: what is around them, int8 [n,3,9,C].
         """
-        first, iterations, widths, sizes = self._places[half][rows].T
+        first, widths, sizes = self._places[half][iteration][rows].T
         dy, dx = np.mgrid[-1:2, -1:2].reshape(2, 9)
         steps = dy * widths[:, None] + dx
         planes = first[:, None] - sizes[:, None] * np.arange(3)
-        around = self._flat[planes[..., None] + steps[:, None]]
-        return around, iterations.astype(np.int32)
+        return self._flat[planes[..., None] + steps[:, None]]
+
+    def draw(self, half: int, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Random cells of each iteration: int8 [T,count,3,9,C].
+
+        Zeros, which no loss counts, where no cell takes part.
+        """
+        drawn = np.zeros((self.iterations, count, 3, 9, self.channels), np.int8)
+        for iteration in range(self.iterations):
+            available = self.count(half, iteration)
+            if available:
+                rows = rng.integers(available, size=count)
+                drawn[iteration] = self.gather(half, iteration, rows)
+        return drawn
 
 
 def _check_codes(codes: Sequence[np.ndarray]) -> None:
@@ -107,55 +122,71 @@ def _check_codes(codes: Sequence[np.ndarray]) -> None:
             )
 
 
-def _logits(variables, groups: int, half: int, around, iterations) -> tf.Tensor:
-    """float32 [n,C] logits of the middle cells, from what each pass knows."""
-    hidden_weights, hidden_biases, output_weights, output_biases = variables
-    weights = hidden_weights[half]
+def _logits(
+    arrays: Sequence[tf.Tensor], groups: int, half: int, around: tf.Tensor
+) -> tf.Tensor:
+    """Logits of the middle cells, float32 [T,n,C], from what each pass knows.
+
+    Args:
+        arrays: those of `Weights`.
+        groups: of channels.
+        half: 0 or 1.
+        around: int8 [T,n,3,9,C].
+    """
+    weights = arrays[0][half]
+    hidden_biases, readout, direct, output_biases = (a[:, half] for a in arrays[1:])
     around = tf.cast(around, tf.float32)
     channels, units = weights.shape[-2:]
-    size = channels // groups
+    iterations, count = around.shape[0], tf.shape(around)[1]
 
     def product(values, matrix):
         rows = matrix.shape[:-1].num_elements()
-        values = tf.reshape(values, [-1, rows])
-        return values @ tf.reshape(matrix, [rows, units])
+        result = tf.reshape(values, [-1, rows]) @ tf.reshape(matrix, [rows, units])
+        return tf.reshape(result, [iterations, count, units])
 
-    sums = product(around[:, 1:], weights[1:])
-    sums += tf.gather(hidden_biases[:, half], iterations)
+    current = around[:, :, 0]
+    sums = hidden_biases[:, None] + product(around[:, :, 1:], weights[1:])
+    outputs = output_biases[:, None]
+    for back in (1, 2):
+        outputs += around[:, :, back, 4] @ direct[:, back]
     if half:
         others = list(bit_network.OTHER_HALF)
-        current = tf.gather(around[:, 0], others, axis=1)
-        sums += product(current, tf.gather(weights[0], others))
+        near = tf.gather(current, others, axis=2)
+        sums += product(near, tf.gather(weights[0], others))
     own = list(bit_network.OWN_HALF)
-    current = tf.gather(around[:, 0], own, axis=1)
-    weights = tf.gather(weights[0], own)
-    outputs = []
+    near, weights = tf.gather(current, own, axis=2), tf.gather(weights[0], own)
+    logits = []
+    size = channels // groups
     for start in range(0, channels, size):
         group = slice(start, start + size)
-        outputs.append(tf.nn.relu(sums) @ output_weights[half][:, group])
-        sums += product(current[..., group], weights[:, group])
-    biases = tf.gather(output_biases[:, half], iterations)
-    return tf.concat(outputs, axis=1) + biases
+        logits.append(outputs[..., group] + tf.nn.relu(sums) @ readout[..., group])
+        sums += product(near[..., group], weights[:, group])
+        outputs += current[:, :, 4, group] @ direct[:, 0, group]
+    return tf.concat(logits, axis=-1)
 
 
 def _nats(logits: tf.Tensor, around: tf.Tensor) -> tf.Tensor:
-    """float32 [n], what the codes of the middle cells cost."""
-    signs = tf.cast(around[:, 0, 4], tf.float32)
-    return tf.reduce_sum(tf.nn.softplus(-signs * logits), axis=1)
+    """float32 [T,n,C], what the bits of the middle cells cost, if there are."""
+    signs = tf.cast(around[:, :, 0, 4], tf.float32)
+    return abs(signs) * tf.nn.softplus(-signs * logits)
 
 
 def _initial(
     samples: Samples, hidden: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
-    shape = (2, 3, 9, samples.channels, hidden)
-    # He et al. 2015; output weights start small, near even bits.
-    scale = np.sqrt(2 / np.prod(shape[1:4]))
-    planes = (samples.iterations, 2)
+    planes, channels = (samples.iterations, 2), samples.channels
+    shape = (2, 3, 9, channels, hidden)
     arrays = (
-        rng.normal(0, scale, shape),
+        # He et al. 2015; the rest starts near even bits.
+        rng.normal(0, np.sqrt(2 / np.prod(shape[1:4])), shape),
         np.zeros((*planes, hidden)),
-        rng.normal(0, 0.1 / np.sqrt(hidden), (2, hidden, samples.channels)),
-        np.zeros((*planes, samples.channels)),
+        # The same in all iterations, which part where it pays.
+        np.tile(
+            rng.normal(0, 0.1 / np.sqrt(hidden), (2, hidden, channels)),
+            (planes[0], 1, 1, 1),
+        ),
+        np.zeros((*planes, 3, channels, channels)),
+        np.zeros((*planes, channels)),
     )
     return tuple(array.astype(np.float32) for array in arrays)
 
@@ -165,7 +196,7 @@ def train(
     hidden: int = 128,
     groups: int = 4,
     steps: int = 3000,
-    batch: int = 1024,
+    batch: int = 128,
     learning_rate: float = 2e-3,
     seed: int = 1,
 ) -> Weights:
@@ -176,7 +207,7 @@ def train(
         hidden: units, N.
         groups: of channels, coded in turn; divides C.
         steps: of the optimizer.
-        batch: cells of each half in a step.
+        batch: cells of each half and iteration in a step.
         learning_rate: at the start, > 0.
         seed: of weights and draws; the same one gives the same network on the same
             machine.
@@ -198,42 +229,40 @@ def train(
     schedule = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = tf.keras.optimizers.Adam(schedule)
     optimizer.build(variables)
-    used = [half for half in (0, 1) if samples.count(half)]
 
     @tf.function(autograph=False)
-    def step(batches):
+    def step(*halves):
         with tf.GradientTape() as tape:
-            loss = 0.0
-            for half, (around, iterations) in zip(used, batches, strict=True):
-                logits = _logits(variables, groups, half, around, iterations)
-                loss += tf.reduce_mean(_nats(logits, around))
+            costs = [
+                _nats(_logits(variables, groups, half, around), around)
+                for half, around in enumerate(halves)
+            ]
+            loss = tf.reduce_mean(costs)
         gradients = tape.gradient(loss, variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     for number in range(steps):
-        drawn = [rng.integers(samples.count(half), size=batch) for half in used]
-        loss = step(
-            [samples.gather(half, rows) for half, rows in zip(used, drawn, strict=True)]
-        )
+        loss = step(*(samples.draw(half, batch, rng) for half in (0, 1)))
         if (number + 1) % 500 == 0:
-            bits = float(loss) / np.log(2) / len(used) / samples.channels
-            logging.info("step %d: %.4f bits a bit", number + 1, bits)
+            logging.info("step %d: %.4f bits a bit", number + 1, loss / np.log(2))
     return Weights(tuple(v.numpy() for v in variables), groups)
 
 
 def float_bits(weights: Weights, codes: Sequence[np.ndarray]) -> np.ndarray:
     """What codes cost under the float network: float64 [T], bits of all pictures."""
     samples = Samples(codes)
-    variables = [tf.constant(item) for item in weights.arrays]
+    first, *others = (tf.constant(item) for item in weights.arrays)
     totals = np.zeros(samples.iterations)
-    for half in (0, 1):
-        for start in range(0, samples.count(half), _BLOCK):
-            stop = min(start + _BLOCK, samples.count(half))
-            around, iterations = samples.gather(half, np.arange(start, stop))
-            logits = _logits(variables, weights.groups, half, around, iterations)
-            nats = _nats(logits, around).numpy().astype(np.float64)
-            totals += np.bincount(iterations, nats, samples.iterations)
+    for iteration in range(samples.iterations):
+        arrays = [first, *(item[iteration : iteration + 1] for item in others)]
+        for half in (0, 1):
+            count = samples.count(half, iteration)
+            for start in range(0, count, _BLOCK):
+                rows = np.arange(start, min(start + _BLOCK, count))
+                around = tf.constant(samples.gather(half, iteration, rows)[None])
+                logits = _logits(arrays, weights.groups, half, around)
+                totals[iteration] += tf.reduce_sum(_nats(logits, around))
     return totals / np.log(2)
 
 
@@ -273,23 +302,28 @@ def quantise(weights: Weights) -> bit_network.Network:
         why.
     Raises: ValueError if the weights are so large that sums are not exact.
     """
-    hidden_weights, hidden_biases, output_weights, output_biases = (
+    hidden_weights, hidden_biases, output_weights, direct_weights, output_biases = (
         np.asarray(array, np.float64) for array in weights.arrays
     )
-    output_weights = output_weights * bit_network.LEVELS_PER_UNIT
-    output_biases = output_biases * bit_network.LEVELS_PER_UNIT
+    unit = bit_network.LEVELS_PER_UNIT
     hidden_digits = min(_HIDDEN_DIGITS, _digits(hidden_weights))
-    output_digits = min(_OUTPUT_DIGITS, _digits(output_weights))
+    output_digits = min(_OUTPUT_DIGITS, _digits(output_weights * unit))
     shift = hidden_digits + output_digits
-    # The floor of the level rounds to the nearest one.
+    direct_weights = _rounded(direct_weights * unit, output_digits)
     return bit_network.Network(
-        np.rint(np.ldexp(hidden_weights, hidden_digits)).astype(np.int16),
-        np.rint(np.ldexp(hidden_biases, hidden_digits)).astype(np.int32),
-        np.rint(np.ldexp(output_weights, output_digits)).astype(np.int16),
-        np.rint(np.ldexp(output_biases + 0.5, shift)).astype(np.int32),
+        _rounded(hidden_weights, hidden_digits).astype(np.int16),
+        _rounded(hidden_biases, hidden_digits).astype(np.int32),
+        _rounded(output_weights * unit, output_digits).astype(np.int16),
+        np.ldexp(direct_weights, hidden_digits).astype(np.int32),
+        # The floor of the level rounds to the nearest one.
+        _rounded(output_biases * unit + 0.5, shift).astype(np.int32),
         shift,
         weights.groups,
     )
+
+
+def _rounded(values: np.ndarray, digits: int) -> np.ndarray:
+    return np.rint(np.ldexp(values, digits))
 
 
 def _digits(weights: np.ndarray) -> int:

@@ -78,6 +78,7 @@ _ENCODING = flags.DEFINE_enum(
 )
 _QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality.", 1, 100)
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes split and order.")
+flags.adopt_module_key_flags(tool_running)
 
 
 def read_collection() -> items.Collection:

@@ -1,5 +1,6 @@
 """Pre-compressed records: what a codec gave, kept whole, resumed, checked."""
 
+import dataclasses
 import math
 from unittest import mock
 
@@ -9,8 +10,17 @@ import tensorflow as tf
 from tests.harness import SemCompTestCase, smooth_image
 from tfsemcomp import images
 from tfsemcomp.codecs import base
-from tfsemcomp.data import compressed, label_maps, pipeline, records
+from tfsemcomp.data import (
+    compressed,
+    label_maps,
+    pipeline,
+    planes,
+    records,
+    sharding,
+    survey,
+)
 from tfsemcomp.errors import BitstreamError, SemCompError
+from tfsemcomp.metrics import fidelity
 
 QUALITY = {"quality": 40}
 
@@ -50,6 +60,40 @@ class CompressTest(SemCompTestCase):
         self.assertEqual(images.load_bytes(small.image).pixels.shape, (12, 18, 3))
         self.assertEqual(label_maps.decode(small.label_map).shape, (12, 18))
 
+    def test_all_maps_follow_the_picture(self):
+        plane = np.zeros((24, 36), np.uint8)
+        plane[:12], plane[6, 4] = 100, 200
+        record = dataclasses.replace(
+            next(some_records(1)),
+            label_map=planes.encode(plane),
+            instances=planes.encode(300 * plane.astype(np.uint16)),
+            edges=planes.encode(plane),
+            roi=planes.encode(plane),
+        )
+        small = compressed.original(record, short_side=12)
+        maps = survey.read_maps(small)
+        for name, found in maps.items():
+            self.assertEqual(found.shape, (12, 18), name)
+        # Each second pixel, whose number none of its neighbours can change.
+        np.testing.assert_array_equal(maps["label_map"], plane[1::2, 1::2])
+        self.assertEqual(small.label_map, planes.encode(plane[1::2, 1::2]))
+        self.assertEqual(maps["instances"].dtype, np.uint16)
+        np.testing.assert_array_equal(maps["instances"][:6], 30000 * np.ones((6, 18)))
+        # Lines stay, and importance is a mean.
+        self.assertEqual(maps["edges"][3, 2], 200)
+        self.assertBetween(maps["roi"][3, 2], 101, 199)
+        self.assertAlmostEqual(maps["roi"].mean(), plane.mean(), delta=2)
+        same = survey.read_maps(compressed.original(record))
+        for name, found in same.items():
+            factor = 300 if name == "instances" else 1
+            np.testing.assert_array_equal(found, factor * plane.astype(int), name)
+
+    def test_maps_that_cannot_be_read(self):
+        for field in ("label_map", "instances", "edges", "roi"):
+            record = dataclasses.replace(next(some_records(1)), **{field: b"no map"})
+            with self.assertRaisesRegex(BitstreamError, field):
+                compressed.original(record)
+
     def test_holds_the_file_and_what_it_decodes_to(self):
         made = compressed.compress(self.original, self.codec, "quality=40", QUALITY)
         pixels = images.load_bytes(self.original.image).pixels
@@ -60,6 +104,36 @@ class CompressTest(SemCompTestCase):
         self.assertEqual((made.codec, made.quality), ("jpeg", 40))
         self.assertEqual(made.class_text, self.original.class_text)
         self.assertLen(made.source, 64)
+
+    def test_metrics_and_no_decoded_picture(self):
+        made = compressed.compress(
+            self.original,
+            self.codec,
+            "quality=40",
+            QUALITY,
+            decoded=False,
+            metrics=["psnr", "ssim"],
+        )
+        pixels = images.load_bytes(self.original.image).pixels
+        expected = fidelity.psnr(pixels, self.codec.decompress(made.data))
+        self.assertEqual(made.image, b"")
+        values = dict(made.metrics)
+        self.assertCountEqual(values, ["psnr", "ssim"])
+        self.assertAlmostEqual(values["psnr"], expected, places=5)
+        parsed = compressed.parse(tf.constant(compressed.serialize(made)))
+        found = dict(
+            zip(
+                parsed["compressed/metrics"].numpy(),
+                parsed["compressed/metric_values"].numpy(),
+                strict=True,
+            )
+        )
+        self.assertAlmostEqual(found[b"psnr"], expected, places=4)
+        with mock.patch.object(self.codec, "decompress", side_effect=AssertionError):
+            made = compressed.compress(
+                self.original, self.codec, "quality=40", QUALITY, decoded=False
+            )
+        self.assertEqual(made.data, self.codec.compress(pixels, **QUALITY))
 
     def test_the_source_tells_originals_apart(self):
         one, other = map(compressed.original, some_records(2))
@@ -216,6 +290,53 @@ class SplitTest(SemCompTestCase):
         shard.unlink()
         with self.assertRaisesRegex(BitstreamError, "quality=40-00001-of-00002"):
             list(compressed.pairs(self.place, "jpeg@quality=40"))
+
+    def test_originals_of_records(self):
+        source = (str(self.folder / "source"), "train")
+        records.write_shards(some_records(5), *source, 2, ["a", "b"])
+        place = str(self.folder / "made")
+        split = compressed.originals_split(source, place, 12)
+        index = sharding.make([split])[compressed.ORIGINALS]
+        self.assertEqual((index["records"], index["classes"]), (5, ["a", "b"]))
+        found = {record.name: record for record in compressed.read_originals(place)}
+        for record in some_records(5):
+            expected = compressed.original(record, 12)
+            self.assertEqual(found[record.name], expected)
+        with self.subTest("damaged and unreadable ones"):
+            bad = dataclasses.replace(next(some_records(1)), image=b"none", name="bad")
+            pictures = [*some_records(2), bad, *some_records(1)]
+            records.write_shards(pictures, *source, 1)
+            shard = self.folder / "source" / "train-00000-of-00001.tfrecord"
+            content = bytearray(shard.read_bytes())
+            content[100] ^= 1
+            shard.write_bytes(content)
+            place = str(self.folder / "other")
+            with self.assertRaisesRegex(SemCompError, "record 0: .*offset 0"):
+                sharding.make([compressed.originals_split(source, place)])
+            split = compressed.originals_split(source, place, skip_broken=True)
+            index = sharding.make([split])[compressed.ORIGINALS]
+            self.assertEqual((index["records"], index["dead_letters"]), (2, 2))
+            letters = sharding.read_dead_letters(place, compressed.ORIGINALS)
+            self.assertEqual([letter["key"] for letter in letters], ["record 0", "bad"])
+
+    def test_what_a_split_measured(self):
+        split = compressed.compressed_split(
+            self.place, self.codec, "quality=40", QUALITY, metrics=["psnr"]
+        )
+        index = sharding.make([split])[split.name]
+        found = list(compressed.read(self.place, split.name))
+        means = index["means"]
+        self.assertCountEqual(means, ["bytes", "bpp", "psnr"])
+        sizes = [len(record.data) for record in found]
+        self.assertAlmostEqual(means["bytes"], np.mean(sizes))
+        values = [dict(record.metrics)["psnr"] for record in found]
+        self.assertAlmostEqual(means["psnr"], np.mean(values), places=4)
+        with self.assertRaisesRegex(SemCompError, "another metrics"):
+            self.write()
+        with self.assertRaisesRegex(ValueError, "`metrics`"):
+            compressed.compressed_split(
+                self.place, self.codec, "quality=40", QUALITY, metrics=["none"]
+            )
 
     def test_names_of_splits_are_plain_and_differ(self):
         names = {

@@ -54,7 +54,8 @@ class RecordsTest(SemCompTestCase):
 
     def test_one_shard(self):
         path = str(self.folder / "a.tfrecord")
-        self.assertEqual(records.write_shard(path, map(records.serialize, some_records(3))), 3)
+        serialized = map(records.serialize, some_records(3))
+        self.assertEqual(records.write_shard(path, serialized), 3)
         self.assertLen(list(tf.data.TFRecordDataset(path)), 3)
 
         def failing():

@@ -93,6 +93,16 @@ class BuildRecordsTest(SemCompTestCase):
             here = self.build_here("here", plan, skip_broken=True, lists=lists)
             self.assertEqual(self.files(), here)
 
+    def test_on_beam(self):
+        (self.photos / "002.dog" / "broken.jpg").write_text("no image")
+        summary = self.build(
+            "--size=32", "--shards=4", "--skip_broken", "--runner=DirectRunner"
+        )
+        counts = {"read": 9, "records": 8, "dead_letters": 1}
+        self.assertEqual(summary["splits"], {"train": counts})
+        plan = preparation.Preparation(32, 32)
+        self.assertEqual(self.files(), self.build_here("here", plan, skip_broken=True))
+
     def test_a_killed_run_goes_on(self):
         plan = preparation.Preparation(24, 24, mode="squash")
         whole = self.build_here("whole", plan)

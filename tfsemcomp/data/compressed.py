@@ -364,7 +364,7 @@ def compressed_split(
         count=index["records"],
         elements=lambda number: sharding.record_shard(folder, index, number),
         transform=_Compression(
-            codec, setting, arguments, decoded, tuple(metrics), on_record
+            SentCodec(codec), setting, arguments, decoded, tuple(metrics), on_record
         ),
         plan={
             "codec": codec.name,
@@ -428,10 +428,30 @@ class _Original:
 
 
 @dataclasses.dataclass(frozen=True)
+class SentCodec:
+    """Holds a codec that is made again where it is sent to: codecs are not picklable.
+
+    Attributes:
+        codec: the codec.
+    """
+
+    codec: base.Codec
+
+    def __reduce__(self) -> tuple:
+        given = {"model": self.codec.model, "server": self.codec.server}
+        options = {name: value for name, value in given.items() if value is not None}
+        return _receive_codec, (self.codec.name, options)
+
+
+def _receive_codec(name: str, options: Mapping[str, str]) -> SentCodec:
+    return SentCodec(base.get_codec(name, **options))
+
+
+@dataclasses.dataclass(frozen=True)
 class _Compression:
     """Makes the compressed record of an original."""
 
-    codec: base.Codec
+    sent: SentCodec
     setting: str
     arguments: Mapping[str, Any]
     decoded: bool
@@ -441,7 +461,7 @@ class _Compression:
     def __call__(self, record: records.Record) -> sharding.Made:
         made = compress(
             record,
-            self.codec,
+            self.sent.codec,
             self.setting,
             self.arguments,
             decoded=self.decoded,

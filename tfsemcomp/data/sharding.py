@@ -225,10 +225,8 @@ class RecordShard:
     unique: bool = False
 
     def __iter__(self) -> Iterator[records.Record | Damaged]:
-        if not tf.io.gfile.exists(self.path):
-            raise BitstreamError(f"{self.path}: shard is missing; build it again.")
         read, names = 0, set()
-        for frame in framing.frames(self.path):
+        for frame in self._frames():
             element = self._element(frame, read)
             if self.unique and element.name in names:
                 reason = f"{self.path}: two records have this name."
@@ -236,13 +234,42 @@ class RecordShard:
             names.add(element.name)
             yield element
             read += 1
-        if read > self.count:
-            raise BitstreamError(
-                f"{self.path}: holds more records than the {self.count} that its index "
-                "says; build them again."
-            )
         for number in range(read, self.count):
             yield Damaged(f"record {number}", f"{self.path} ends before it.")
+
+    def payloads(self) -> Iterator[bytes]:
+        """The records as they are stored.
+
+        Raises:
+            BitstreamError: one that is damaged or missing, named.
+        """
+        read = 0
+        for frame in self._frames():
+            if frame.payload is None:
+                raise BitstreamError(
+                    f"{self.path}, offset {frame.offset}: {frame.damage}; make the "
+                    "split again."
+                )
+            yield frame.payload
+            read += 1
+        if read < self.count:
+            raise BitstreamError(
+                f"{self.path}: holds {read} records, its index says {self.count}; make "
+                "the split again."
+            )
+
+    def _frames(self) -> Iterator[framing.Frame]:
+        if not tf.io.gfile.exists(self.path):
+            raise BitstreamError(
+                f"{self.path}: shard is missing; make the split again."
+            )
+        for number, frame in enumerate(framing.frames(self.path)):
+            if number == self.count:
+                raise BitstreamError(
+                    f"{self.path}: holds more records than the {self.count} that its "
+                    "index says; make the split again."
+                )
+            yield frame
 
     def _element(self, frame: framing.Frame, number: int) -> records.Record | Damaged:
         place = f"{self.path}, offset {frame.offset}"

@@ -21,7 +21,7 @@ was read. A run that was killed goes on where it was. It runs on Apache Beam
 Run:
     python tfrecords_tools/compress_records.py --records=records/coco:val \
         --codec=hyperprior --qualities=2,4,6 --metrics=psnr --out=records/coco_coded
-Cost:   the codec's time; @COST@
+Cost:   the time of codec and metrics, once for each picture and quality.
 Expect: a line of JSON with counts, bytes, bits a pixel and metrics, means over the
         pictures of each split, and the run's seconds and peak memory.
 """

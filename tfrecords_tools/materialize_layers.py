@@ -23,7 +23,7 @@ Run:
     python tfrecords_tools/materialize_layers.py --records=records/coco:train \
         --layer="signal=codec:hyperprior;quality=3" --layer=edges=edges:canny \
         --out=records/coco_layers
-Cost:   the codec's time; @COST@
+Cost:   the time of the producers, once for each picture.
 Expect: a line of JSON with counts, means over the pictures, the layers with their
         fingerprints, and the run's seconds and peak memory.
 """

@@ -40,7 +40,7 @@ def kill_at_the_end(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not (out / shard).exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()

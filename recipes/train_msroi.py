@@ -22,14 +22,12 @@ closed form generalises better than gradient steps.
 
 import dataclasses
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
 from tfsemcomp.data import pipeline, records
-from tfsemcomp.errors import SemCompError
 from tfsemcomp.models.msroi_cnn import SIZES, MsroiCnn
 from tfsemcomp.models.msroi_trainer import MsroiLoss, MsroiTrainer
 from tfsemcomp.models.teacher import Teacher
@@ -53,15 +51,6 @@ _DECAY = flags.DEFINE_float("weight_decay", 0.05, "AdamW's.")
 _EMA = flags.DEFINE_float("ema_momentum", 0.998, "Averages weights; 0 doesn't.", 0, 1)
 _INIT = flags.DEFINE_string("init", None, "student.weights.h5 to start from.")
 _REFIT = flags.DEFINE_boolean("refit_classifier", False, "Ridge for the last layer.")
-
-
-def class_names(sources: Sequence[tuple[str, str]]) -> list[str]:
-    """The one list of classes that the labelled sources share."""
-    lists = [records.read_index(*source)["classes"] for source in sources]
-    named = [names for names in lists if names]
-    if not named or any(names != named[0] for names in named):
-        raise SemCompError("`--data` needs labelled records that share their classes.")
-    return named[0]
 
 
 def pooled_features(
@@ -140,7 +129,7 @@ def main(argv: list[str]) -> None:
     del argv
     run = _TRAINING.read()
     weights = [float(w) for w in _WEIGHTS.value] if _WEIGHTS.value else None
-    names = class_names(run.sources)
+    names = records.class_names(run.sources)
     labelled = next(s for s in run.sources if records.read_index(*s)["classes"])
     plan = pipeline.Augmentation(crop=run.crop, min_area=_MIN_AREA.value)
     validation = run.validation_batches(32)

@@ -45,6 +45,25 @@ class TrunksTest(SemCompTestCase):
         with self.assertRaisesRegex(BitstreamError, "`conv_pw_12_bn/gamma` of shape"):
             trunks.build("mobilenet", path, LAYERS)
 
+    def test_layers_that_a_file_lacks_may_keep_their_weights(self):
+        whole = weights_file("MobileNet")
+        drop = ("conv_pw_13", "conv_pw_13_bn")
+        path = without(whole, drop, self.folder / "part.npz")
+        network = tf.keras.applications.MobileNet(include_top=False, weights=None)
+        before = network.get_layer("conv_pw_13").kernel.numpy()
+        lacking = trunks.load_npz(network, path, may_lack_layers=True)
+        self.assertEqual(tuple(lacking), drop)
+        found = network.get_layer("conv_pw_13").kernel
+        np.testing.assert_array_equal(found, before)
+        self.assertEqual(trunks.load_npz(network, whole), [])
+        with np.load(whole) as arrays:
+            np.testing.assert_array_equal(found, arrays["conv_pw_13/kernel"])
+        with self.assertRaisesRegex(BitstreamError, "`conv_pw_13/kernel` of shape"):
+            trunks.load_npz(network, path)
+        np.savez(self.folder / "half.npz", **{"conv1_bn/gamma": np.zeros(32)})
+        with self.assertRaisesRegex(BitstreamError, "`conv1_bn/beta` of shape"):
+            trunks.load_npz(network, str(self.folder / "half.npz"), True)
+
     def test_detects_the_network(self):
         for network, key in trunks.FIRST_WEIGHTS.items():
             path = self.folder / f"{network}.npz"

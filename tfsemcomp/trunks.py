@@ -64,7 +64,7 @@ def build(network: str, weights: str, layers: Sequence[str]) -> "tf.keras.Model"
     outputs = [whole.get_layer(name).output for name in layers]
     trunk = tf.keras.Model(whole.input, outputs)
     if weights != IMAGENET:
-        _load_npz(trunk, weights)
+        load_npz(trunk, weights)
     trunk.trainable = False
     return trunk
 
@@ -130,18 +130,46 @@ def _read_array(arrays: np.lib.npyio.NpzFile, key: str, path: str) -> np.ndarray
         raise BitstreamError(f"{path}: array `{key}` is damaged: {error}.") from error
 
 
-def _load_npz(network: "tf.keras.Model", path: str) -> None:
+def load_npz(
+    network: "tf.keras.Model", path: str, may_lack_layers: bool = False
+) -> list[str]:
+    """Takes the weights of a network from an npz.
+
+    Args:
+        network: whose layers are named as in ``tf.keras.applications``.
+        path: of the npz.
+        may_lack_layers: layers of which the file holds nothing keep their weights.
+
+    Returns:
+        Names of those layers.
+
+    Raises:
+        SemCompError: there is no such file.
+        BitstreamError: the file is no npz, or a weight is missing or misshapen.
+    """
     import tensorflow as tf
 
     if not tf.io.gfile.exists(path):
         raise SemCompError(f"{path}: no such file of network weights.")
+    lacking = []
     with tf.io.gfile.GFile(path, "rb") as file, _read_npz(file, path) as arrays:
         for layer in network.layers:
-            for weight in layer.weights:
-                key = f"{layer.name}/{weight.name.rsplit('/', 1)[-1].split(':')[0]}"
+            weights = {
+                f"{layer.name}/{weight.name.rsplit('/', 1)[-1].split(':')[0]}": weight
+                for weight in layer.weights
+            }
+            if (
+                may_lack_layers
+                and weights
+                and not any(key in arrays for key in weights)
+            ):
+                lacking.append(layer.name)
+                continue
+            for key, weight in weights.items():
                 array = _read_array(arrays, key, path)
                 if array is None or array.shape != tuple(weight.shape):
                     raise BitstreamError(
                         f"{path}: needs an array `{key}` of shape {weight.shape}."
                     )
                 weight.assign(array)
+    return lacking

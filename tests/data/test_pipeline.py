@@ -149,6 +149,42 @@ class PipelineTest(SemCompTestCase):
         self.assertEqual(squares.shape, (7, 40, 40, 3))
         np.testing.assert_array_equal(squares[0], smooth_image(40, 50, 0)[:, 5:45])
 
+    def test_crops_of_pictures_of_a_drawn_short_side(self):
+        plan = pipeline.Augmentation(24, colour=0.0, flip=False, short_sides=(32, 48))
+        # A ramp: neighbouring columns tell how far the picture was scaled.
+        ramp = np.tile(np.arange(240, dtype=np.uint8)[:, None], (120, 1, 3))
+        sides = []
+        for number in range(40):
+            key = tf.constant([1, number], tf.int64)
+            found = pipeline.augment(tf.constant(ramp), plan, key).numpy()
+            self.assertEqual(found.shape, (24, 24, 3))
+            span = float(found[0, -1, 0]) - float(found[0, 0, 0])
+            sides.append(120 * 23 / span)
+        self.assertBetween(min(sides), 30, 36)
+        self.assertBetween(max(sides), 44, 51)
+        with self.assertRaisesRegex(ValueError, "`short_sides` must rise"):
+            pipeline.Augmentation(24, short_sides=(20, 48))
+
+    def test_brightness_and_saturation_alone(self):
+        grey = tf.fill([30, 30, 3], tf.constant(100, tf.uint8))
+        red = tf.constant(np.tile(np.uint8([160, 70, 70]), (30, 30, 1)))
+        shifts, spreads = [], []
+        for number in range(40):
+            key = tf.constant([2, number], tf.int64)
+            plan = pipeline.Augmentation(24, colour=0.0, brightness=0.1)
+            found = pipeline.augment(grey, plan, key).numpy()
+            self.assertEqual(found.min(), found.max())
+            shifts.append(int(found[0, 0, 0]) - 100)
+            plan = pipeline.Augmentation(24, colour=0.0, saturation=0.5)
+            np.testing.assert_array_equal(pipeline.augment(grey, plan, key), 100)
+            found = pipeline.augment(red, plan, key).numpy()[0, 0].astype(int)
+            self.assertAlmostEqual(found.mean(), 100, delta=1)
+            spreads.append((found[0] - found[1]) / 90)
+        self.assertBetween(min(shifts), -26, -15)
+        self.assertBetween(max(shifts), 15, 26)
+        self.assertBetween(min(spreads), 0.48, 0.7)
+        self.assertBetween(max(spreads), 1.3, 1.52)
+
     def test_augmentation_handles_extreme_shapes(self):
         for shape in ((1, 1), (1, 90), (200, 3)):
             image = tf.constant(smooth_image(*shape))

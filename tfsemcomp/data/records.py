@@ -348,6 +348,25 @@ def parse_source(text: str) -> tuple[str, str]:
     return folder, split
 
 
+def class_names(sources: Sequence[tuple[str, str]]) -> list[str]:
+    """The one list of classes that labelled records share.
+
+    Args:
+        sources: (folder, split) pairs; those without classes do not count.
+
+    Raises:
+        SemCompError: none has classes, or their lists differ.
+    """
+    lists = [read_index(*source)["classes"] for source in sources]
+    named = [names for names in lists if names]
+    if not named or any(names != named[0] for names in named):
+        raise SemCompError(
+            "`--data` needs labelled records that share their classes, received "
+            f"{', '.join(map(':'.join, sources))}."
+        )
+    return named[0]
+
+
 def shard_paths(folder: str, split: str) -> list[str]:
     """Paths of the split's shards, in order."""
     entries = read_index(folder, split)["shards"]

@@ -214,7 +214,7 @@ def _build_trunk(size: MsroiSize, weights: str | None) -> tf.keras.Model:
     if size.trunk == "vgg16":
         return _vgg16_trunk()
     if size.trunk == "residual":
-        return _residual_trunk(size.widths, size.blocks)
+        return residual_trunk(size.widths, size.blocks)
     if size.trunk.startswith("keras:"):
         return keras_trunk(size.trunk.removeprefix("keras:"), weights)
     if size.trunk.startswith("keras_cv:"):
@@ -244,7 +244,14 @@ def _vgg16_trunk() -> tf.keras.Model:
     return tf.keras.Model(inputs, x, name="trunk")
 
 
-def _residual_trunk(widths: tuple[int, ...], blocks: tuple[int, ...]) -> tf.keras.Model:
+def residual_trunk(widths: tuple[int, ...], blocks: tuple[int, ...]) -> tf.keras.Model:
+    """A trunk of bottleneck blocks with batch normalisation, for a CPU.
+
+    Args:
+        widths: channels at strides 2, 4, 8 and 16.
+        blocks: bottleneck blocks at strides 4, 8 and 16.
+    Returns: model float [B,H,W,3] in [0, 255] -> [B,ceil(H/16),ceil(W/16),C].
+    """
     # Plain convolutions: their gradients run several times faster on a CPU than those
     # of depthwise ones.
     x = inputs = tf.keras.Input((None, None, 3))
@@ -289,7 +296,7 @@ def keras_trunk(name: str, weights: str | None) -> tf.keras.Model:
     Raises:
         ValueError: if there is no such network.
     """
-    builder, preprocess = _keras_application(name)
+    builder, preprocess = keras_application(name)
     network = builder(include_top=False, weights=weights, input_shape=(224, 224, 3))
     outputs = [x.output for x in network.layers if len(x.output_shape) == 4]
     stride_16 = [x for x in outputs if x.shape[1] == 14]
@@ -336,7 +343,15 @@ def _keras_cv_backbone(preset: str, load_weights: bool) -> tf.keras.Model:
         ) from error
 
 
-def _keras_application(name: str) -> tuple[Callable, Callable]:
+def keras_application(name: str) -> tuple[Callable, Callable]:
+    """Class and scaling of a network of ``tf.keras.applications``.
+
+    Args:
+        name: of the class, such as "MobileNet".
+    Returns: what builds the network, and what scales RGB pixels in [0, 255] for it.
+    Raises:
+        ValueError: if there is no such network.
+    """
     builder = getattr(tf.keras.applications, name, None)
     for module in vars(tf.keras.applications).values():
         if (

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfsemcomp.losses import replicas
+from tfsemcomp.models.labelled_trainer import LabelledTrainer
 from tfsemcomp.models.msroi_cnn import MsroiCnn
 from tfsemcomp.models.teacher import Teacher
 
@@ -45,7 +45,7 @@ class MsroiLoss:
             )
 
 
-class MsroiTrainer(tf.keras.Model):
+class MsroiTrainer(LabelledTrainer):
     """The network with its losses and, for distillation, its teacher.
 
         x --student--> trunk, features, logits --losses--> label
@@ -90,21 +90,6 @@ class MsroiTrainer(tf.keras.Model):
         }
         self._forward(batch, training=False)
         self.built = True
-
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on {"image": uint8 [B,H,W,3], "label": int64 [B]}."""
-        with tf.GradientTape() as tape:
-            losses, logits = self._forward(batch, training=True)
-            loss = replicas.share(losses["loss"])
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._report(losses, logits, batch["label"])
-
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Losses and accuracy, without dropout."""
-        losses, logits = self._forward(batch, training=False)
-        return self._report(losses, logits, batch["label"])
 
     def _forward(
         self, batch: dict[str, tf.Tensor], training: bool

@@ -85,13 +85,17 @@ class Run:
         )
 
     def batches(
-        self, plan: pipeline.Augmentation, weights: Sequence[float] | None = None
+        self,
+        plan: pipeline.Augmentation,
+        weights: Sequence[float] | None = None,
+        shuffle_buffer: int = 4096,
     ) -> loop.Batches:
         """The training data for `loop.fit`.
 
         Args:
             plan: what is done to each picture.
             weights: share of each source, see `pipeline.training_batches`.
+            shuffle_buffer: records held for shuffling, see there.
         """
 
         def make(
@@ -104,6 +108,7 @@ class Run:
                 self.seed,
                 weights,
                 start_step=step,
+                shuffle_buffer=shuffle_buffer,
                 skip_corrupt=self.skip_corrupt,
                 input_context=input_context,
             )

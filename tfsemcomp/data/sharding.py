@@ -148,7 +148,7 @@ def make(splits: Sequence[Split], run: Runner = run_here) -> dict[str, dict]:
     """Makes what is not there yet of some splits.
 
     Args:
-        splits: of different names or folders.
+        splits: of different names.
         run: makes parts; its processes, if any, need no order.
 
     Returns: the index of each split by its name.

@@ -122,3 +122,14 @@ class RecordsTest(SemCompTestCase):
             records.read_index(str(self.folder), "train")
         with self.assertRaisesRegex(ValueError, "folder:split"):
             records.parse_source("nowhere")
+
+    def test_classes_that_sources_share(self):
+        sources = []
+        for split, names in (("a", ["x", "y"]), ("b", []), ("c", ["x", "y"])):
+            records.write_shards(some_records(2), str(self.folder), split, 1, names)
+            sources.append((str(self.folder), split))
+        self.assertEqual(records.class_names(sources), ["x", "y"])
+        records.write_shards(some_records(2), str(self.folder), "d", 1, ["y", "x"])
+        for wrong in ([sources[1]], [sources[0], (str(self.folder), "d")]):
+            with self.assertRaisesRegex(SemCompError, "share their classes"):
+                records.class_names(wrong)

@@ -1,5 +1,6 @@
 """Measure every codec and every shipped model, and write docs/RESULTS.md.
 
+Paper:  each codec's own, see its page in docs/.
 Run:    make results DATA_DIR=DIR          (DIR/kodak: the 24 Kodak pictures), or
         python recipes/benchmark_codecs.py --images=DIR/kodak --repeats=3
 Cost:   about 1 s a picture and codec and quality, in all some 25 minutes on 2 cores.
@@ -41,6 +42,7 @@ _MAP = flags.DEFINE_string("map", roi.DEFAULT_METHOD, "Map of the ROI metrics.")
 _PLAN = flags.DEFINE_bool("plan", False, "Say what would be measured, and stop.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes; times are for one core.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 1, "Timed runs; the median counts.", 1)
+_SMOKE = flags.DEFINE_boolean("smoke", False, "One picture, two qualities, OUT/smoke.")
 
 METRICS = ("psnr", "ssim", "ms_ssim", "vifp", "psnr_hvsm", "roi_psnr")
 # Qualities that spread a codec's files over the rates that people use.
@@ -139,7 +141,12 @@ def _with_models(name: str) -> list[Entry]:
 
 
 def qualities_of(codec: base.Codec) -> tuple[float, ...]:
-    """At which qualities a codec is measured."""
+    """At which qualities a codec is measured; with --smoke, at the ends of them."""
+    chosen = _whole_range(codec)
+    return tuple(dict.fromkeys((chosen[0], chosen[-1]))) if _SMOKE.value else chosen
+
+
+def _whole_range(codec: base.Codec) -> tuple[float, ...]:
     low, high = codec.quality_range
     if codec.name in QUALITIES:
         return tuple(q for q in QUALITIES[codec.name] if low <= q <= high)
@@ -149,6 +156,11 @@ def qualities_of(codec: base.Codec) -> tuple[float, ...]:
     grid = codec.quality_step
     points = (low + grid * round(k * step / grid) for k in range(_POINTS))
     return tuple(dict.fromkeys(points))
+
+
+def out_folder() -> pathlib.Path:
+    """Where results go; apart from others with --smoke."""
+    return pathlib.Path(_OUT.value, "smoke" if _SMOKE.value else "")
 
 
 def measure(entries: Sequence[Entry], paths: Sequence[pathlib.Path]) -> Table:
@@ -167,7 +179,7 @@ def measure(entries: Sequence[Entry], paths: Sequence[pathlib.Path]) -> Table:
             results = sweep.run_sweep(
                 [entry.codec],
                 paths,
-                _OUT.value,
+                out_folder(),
                 qualities,
                 METRICS,
                 roi_map=_MAP.value,
@@ -181,7 +193,7 @@ def measure(entries: Sequence[Entry], paths: Sequence[pathlib.Path]) -> Table:
     rows.sort(key=lambda row: (keys[row.key[1:]], row.image))
     chosen = {row.key for row in rows}
     ordered = (*rows, *(row for row in results.rows if row.key not in chosen))
-    table.write(_OUT.value, Table(ordered, results.meta))
+    table.write(out_folder(), Table(ordered, results.meta))
     return Table(tuple(join_rates(rows, entries)), results.meta)
 
 
@@ -221,7 +233,7 @@ def write_results(
     Returns: the path of RESULTS.md.
     """
     found = summary.summarise(results)
-    docs = pathlib.Path(_DOCS.value)
+    docs = out_folder() if _SMOKE.value else pathlib.Path(_DOCS.value)
     drawn = figures.write_figures(found, docs / _FIGURES, prefix=_PREFIX)
     names = {path.stem.removeprefix(_PREFIX) for path in drawn}
     parts = [
@@ -369,13 +381,14 @@ def run(entries: Sequence[Entry], missing: Mapping[str, str]) -> pathlib.Path:
     Returns: the path of RESULTS.md.
     Raises: SemCompError or ValueError, as the parts of the work do.
     """
-    paths = images.list_images(_IMAGES.value)[: _LIMIT.value]
+    limit = 1 if _SMOKE.value else _LIMIT.value
+    paths = images.list_images(_IMAGES.value)[:limit]
     results = measure(entries, paths)
     failed: list[Row] = [row for row in results.rows if row.error]
     for row in failed:
         logging.warning("%s, %s: %s", row.image, row.codec, row.error)
     path = write_results(results, entries, missing)
-    report.write_report(_OUT.value, title="All codecs and models", pictures=3)
+    report.write_report(out_folder(), title="All codecs and models", pictures=3)
     return path
 
 

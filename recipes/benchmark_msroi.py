@@ -1,7 +1,9 @@
 """Compare `msroi_jpeg` with other JPEG encoders at equal bytes.
 
+Paper:  arXiv 1612.08712 (`mode3`, `mode6` and the map).
 Run:    python recipes/benchmark_msroi.py --images=DIR --quality=30,50,75 --out=OUT
 Cost:   about 4 s an image and quality on two cores; the map's network comes on top.
+Expect: docs/msroi_jpeg.md has the figures of the Kodak photos.
 Result: tables on the screen; OUT/benchmark.csv, a row an image, quality and method, and
         OUT/benchmark.json with means, differences and versions too.
 
@@ -49,6 +51,7 @@ _MODEL = flags.DEFINE_string("model", None, "Model of the map; default: the ship
 _LIMIT = flags.DEFINE_integer("limit", None, "Images at most; default: all.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed encodings; the median counts.", 1)
 _OUT = flags.DEFINE_string("out", None, "Folder for benchmark.csv and .json.")
+_SMOKE = flags.DEFINE_boolean("smoke", False, "Two images, one quality, timed once.")
 
 SUBSAMPLING = "4:2:0"
 METRICS = (
@@ -226,7 +229,7 @@ def _bracket(encoder: Encoder, target: int) -> tuple[bytes, bytes, int]:
 
 def _milliseconds(function: Callable[[], object]) -> float:
     spent = []
-    for _ in range(_REPEATS.value):
+    for _ in range(1 if _SMOKE.value else _REPEATS.value):
         start = time.perf_counter()
         function()
         spent.append(1000 * (time.perf_counter() - start))
@@ -330,6 +333,8 @@ def main(argv: list[str]) -> None:
     del argv
     qualities = [int(quality) for quality in _QUALITIES.value]
     paths = images.list_images(_IMAGES.value)[: _LIMIT.value]
+    if _SMOKE.value:
+        paths, qualities = paths[:2], qualities[:1]
     if not paths:
         raise SemCompError(f"{_IMAGES.value}: no images there")
     rows: list[Row] = []

@@ -59,6 +59,13 @@ _SKIP_BROKEN = flags.DEFINE_boolean("skip_broken", False, "Go on past failures."
 _LABELS = flags.DEFINE_string("labels", None, "List of classes.")
 _LABEL_MAPS = flags.DEFINE_string("label_maps", None, "Folder of label maps.")
 _METRICS = flags.DEFINE_list("metrics", [], "Picture metrics besides, as psnr.")
+_SMOKE = flags.DEFINE_boolean("smoke", False, "Two pictures of --list, to OUT/smoke.")
+
+
+def read_list(path: str) -> dict[str, observer_labels.Label]:
+    """Labels by picture of a list; with --smoke, of its first two."""
+    labels = observer_labels.read_list(path)
+    return dict(list(labels.items())[:2]) if _SMOKE.value else labels
 
 
 def read_sources(path: str, classes: dict[str, int]) -> Iterator[records.Record]:
@@ -69,7 +76,7 @@ def read_sources(path: str, classes: dict[str, int]) -> Iterator[records.Record]
         classes: index by class name.
     """
     folder = _DATA_DIR.value or os.path.dirname(path)
-    for name, label in observer_labels.read_list(path).items():
+    for name, label in read_list(path).items():
         is_name = isinstance(label, str)
         yield records.Record(
             image=api.read_file(os.path.join(folder, name)),
@@ -87,7 +94,7 @@ def make_originals(folder: str, path: str) -> None:
     Raises:
         SemCompError: a picture that cannot be read, or the folder holds others.
     """
-    labels = observer_labels.read_list(path)
+    labels = read_list(path)
     named = json.dumps([labels, _SHORT_SIDE.value, _SHARDS.value])
     digest = hashlib.sha256(named.encode()).hexdigest()
     if tf.io.gfile.exists(records.index_path(folder, compressed.ORIGINALS)):
@@ -137,9 +144,14 @@ def load_observers(folder: str | None) -> list[Observer]:
     return [observers.load(spec, labels, label_maps) for spec in _OBSERVERS.value]
 
 
+def below(folder: str) -> str:
+    """Where to write; with --smoke, apart from earnest."""
+    return os.path.join(folder, "smoke") if _SMOKE.value else folder
+
+
 def judge_records() -> tuple[table.Table, list[Observer], dict | None]:
     """The first form: results, observers, and what they say of the originals."""
-    folder, jobs = _RECORDS.value, codec_specs.parse_all(_CODECS.value)
+    folder, jobs = below(_RECORDS.value), codec_specs.parse_all(_CODECS.value)
     if _LIST.value:
         make_originals(folder, _LIST.value)
     splits = make_splits(folder, jobs) or compressed.splits(folder)
@@ -176,6 +188,9 @@ def main(argv: list[str]) -> None:
     out = _OUT.value or _RESULTS.value
     if not out:
         raise app.UsageError("--out is needed with --records.")
+    if _SMOKE.value and not _LIST.value:
+        raise app.UsageError("--smoke goes with --list.")
+    out = below(out)
     results, found, originals = judge_results() if _RESULTS.value else judge_records()
     names = [*dict.fromkeys([*results.meta.get("observers", ()), *_OBSERVERS.value])]
     results = table.Table(results.rows, {**results.meta, "observers": names})

@@ -1,7 +1,9 @@
 """Export a trained hyperprior as a SavedModel with its tables and its card.
 
+Paper:  that of train_hyperprior.py.
 Run:    python recipes/export_hyperprior.py --run=runs/hyperprior \
             --name=hyperprior-small --default
+Cost:   one process, no training; it reads OUT of the run and no pictures.
 Result: saved_models/hyperprior-small/1 (signatures `analyze`, `hyper_synthesis`,
         `synthesize`, tables.npz), card.json and MANIFEST.json; with `--keep_weights`
         also saved_models/hyperprior-small/run, which train_hyperprior.py takes as

@@ -1,6 +1,8 @@
 """Export a trained MSROI classifier as a SavedModel with its card.
 
+Paper:  that of train_msroi.py.
 Run:    python recipes/export_msroi.py --run=runs/msroi --name=msroi-small
+Cost:   one process, no training; it reads OUT of the run and no pictures.
 Result: saved_models/msroi-small/1 (signature `analyze`), card.json and MANIFEST.json;
         then recipes/evaluate_msroi.py measures it and enters the figures in the card.
 

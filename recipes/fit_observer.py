@@ -1,5 +1,6 @@
 """Fit an observer for your own classes: a frozen network and a linear classifier.
 
+Paper:  arXiv 1910.03472 (classifiers as observers); the closed form is ours.
 Run:    python recipes/fit_observer.py --train=DATA_DIR/classification/train.txt \
             --test=DATA_DIR/classification/test.txt --trunk=mobilenet --out=caltech.npz
         tfsemcomp evaluate --observers=folder:caltech.npz ...
@@ -39,11 +40,12 @@ _TRUNK = flags.DEFINE_string("trunk", "mobilenet", "A network, or an npz.")
 _OUT = flags.DEFINE_string("out", None, "The head, an .npz file.", required=True)
 _CROP = flags.DEFINE_enum("crop", "squash", CROPS, "How pictures become squares.")
 _L2 = flags.DEFINE_float("l2", 0.1, "Weight of the ridge penalty.", 1e-6)
+_SMOKE = flags.DEFINE_boolean("smoke", False, "Two pictures of two classes each.")
 _MIRROR = flags.DEFINE_boolean("mirror", True, "Fit on mirrored pictures too.")
 
 
 def read_pictures(list_path: str) -> tuple[list[str], list[str]]:
-    """Paths and class names of a list.
+    """Paths and class names of a list; with --smoke, of four of its pictures.
 
     Raises:
         SemCompError: as `observer_labels.read_list`, or if a class is an index.
@@ -54,6 +56,10 @@ def read_pictures(list_path: str) -> tuple[list[str], list[str]]:
         raise SemCompError(
             f"{list_path}: {indexes[0]} has a class index; heads need class names."
         )
+    if _SMOKE.value:
+        first = list(dict.fromkeys(classes.values()))[:2]
+        few = [[p for p, name in classes.items() if name == c][:2] for c in first]
+        classes = {path: classes[path] for paths in few for path in paths}
     folder = _DATA_DIR.value or os.path.dirname(list_path)
     return [os.path.join(folder, path) for path in classes], list(classes.values())
 

@@ -8,21 +8,18 @@ class BenchmarkHyperpriorTest(SemCompTestCase):
     def test_all_parts_on_a_tiny_picture(self):
         photos = self.folder / "photos"
         photos.mkdir()
-        images.write(photos / "one.png", smooth_image(192, 176))
+        for name in ("one.png", "two.png"):
+            images.write(photos / name, smooth_image(192, 176))
         self.run_recipe_test(
             "recipes/benchmark_hyperprior.py",
             f"--images={photos}",
             "--out=results",
             "--parts=rates,coding,training",
-            "--workers=1",
-            "--repeats=1",
-            "--N=8",
-            "--M=12",
-            "--crop=64",
-            "--batch=1",
+            "--smoke",
         )
-        path = self.folder / "results" / "hyperprior.json"
+        path = self.folder / "results" / "smoke" / "hyperprior.json"
         found = json.loads(path.read_text(encoding="utf-8"))
+        self.assertEqual((found["rates"]["images"], found["training"]["crop"]), (1, 64))
         points = found["rates"]["points"]
         found_models = {point["model"] for point in points}
         models = {"", "hyperprior-small", "hyperprior-small-1"}

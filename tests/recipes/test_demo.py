@@ -27,3 +27,14 @@ class DemoTest(SemCompTestCase):
             self.assertEqual(images.read(out / ours.file).shape, (96, 128, 3))
         self.assertLen(msroi_log.read(out / "msroi_records.csv"), 2)
         self.assertIn("a photo.png", (out / "report.html").read_text(encoding="utf-8"))
+
+    def test_smoke_takes_one_photo_at_one_quality(self):
+        (self.folder / "photos").mkdir()
+        for name in ("a.png", "b.png"):
+            images.write(self.folder / "photos" / name, smooth_image(48, 48))
+        out = self.folder / "out"
+        flags = [f"--images={self.folder / 'photos'}", "--map=contrast", "--smoke"]
+        self.run_recipe_test("recipes/demo.py", f"--out={out}", *flags)
+        rows = table.read(out).rows
+        self.assertEqual([row.image for row in rows], ["a.png", "a.png"])
+        self.assertEqual(rows[0].quality, 30)

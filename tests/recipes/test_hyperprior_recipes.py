@@ -14,14 +14,9 @@ class HyperpriorRecipesTest(SemCompTestCase):
         """Runs the training for two steps; returns its run.json and its model."""
         folder = self.folder / name
         output = [
-            "--size=tiny-dct",
             f"--data={self.source}",
             f"--validation={self.source}",
             f"--out={folder}",
-            "--crop=32",
-            "--batch=2",
-            "--steps=2",
-            "--steps_per_epoch=2",
             *changes,
         ]
         self.run_recipe_test("recipes/train_hyperprior.py", *output)
@@ -33,13 +28,21 @@ class HyperpriorRecipesTest(SemCompTestCase):
     def test_train_warm_start_export_and_code(self):
         self.source = ":".join(write_photos(self.folder / "records", 6))
         low, high = hyperprior.LMBDAS[3:5]
-        run, first = self.train("first", f"--lmbda={low},{high}", "--ema_momentum=0.5")
+        run, first = self.train(
+            "first", "--smoke", f"--lmbda={low},{high}", "--ema_momentum=0.5"
+        )
         self.assertEqual(run["network"]["lmbdas"], [low, high])
         fresh = hyperprior.Hyperprior("tiny-dct", lmbdas=(low, high))
         self.assertFalse(np.array_equal(first.log_gain, fresh.log_gain))
 
         run, second = self.train(
             "second",
+            "--size=tiny-dct",
+            "--crop=32",
+            "--batch=2",
+            "--steps=6",
+            "--steps_per_epoch=1",
+            "--max_steps=2",
             f"--init={self.folder / 'first'}",
             "--distortion=ms_ssim",
             f"--lmbda={hyperprior.MS_SSIM_LMBDAS[4]}",

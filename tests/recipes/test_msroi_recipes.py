@@ -10,6 +10,22 @@ from tests.metrics.networks import weights_file
 
 
 class MsroiRecipesTest(SemCompTestCase):
+    def test_smoke(self):
+        source = ":".join(write_photos(self.folder / "records", 4))
+        self.run_recipe_test(
+            "recipes/train_msroi.py",
+            "--size=small",
+            f"--data={source}",
+            f"--validation={source}",
+            "--teacher=imagenet",
+            f"--out={self.folder / 'run'}",
+            "--smoke",
+        )
+        run = json.loads((self.folder / "run" / "run.json").read_text())
+        names = ("size", "crop", "batch", "steps")
+        self.assertEqual([run["flags"][name] for name in names], ["tiny", 32, 2, 2])
+        self.assertTrue(np.isfinite(run["validation"]["loss"]))
+
     def test_train_export_and_evaluate(self):
         folder, split = write_photos(self.folder / "records", 6)
         source = f"{folder}:{split}"
@@ -42,9 +58,9 @@ class MsroiRecipesTest(SemCompTestCase):
 
         for kind in ("images", "fixation_maps"):
             (self.folder / "osie" / kind).mkdir(parents=True)
-            Image.fromarray(smooth_image(48, 64)).save(
-                self.folder / "osie" / kind / "1.png"
-            )
+            for name in "123":
+                path = self.folder / "osie" / kind / f"{name}.png"
+                Image.fromarray(smooth_image(48, 64)).save(path)
         os.environ["TFSEMCOMP_MODELS"] = str(models)
         self.addCleanup(os.environ.pop, "TFSEMCOMP_MODELS")
         output = self.run_recipe_test(
@@ -56,8 +72,20 @@ class MsroiRecipesTest(SemCompTestCase):
             "--write_card",
         )
         results = json.loads(output)
+        self.assertEqual(results["fixations"]["images"], 3)
         self.assertEqual(results["classification"]["images"], 6)
         self.assertBetween(results["fixations"]["cam_topk"]["auc"], 0, 1)
         card = json.loads((models / "msroi-test" / "card.json").read_text())
         self.assertEqual(card["results"], results)
         self.assertEqual(card["data"], {"some photos": "made here, free"})
+        output = self.run_recipe_test(
+            "recipes/evaluate_msroi.py",
+            "--model=msroi-test",
+            f"--saliency={self.folder / 'osie'}",
+            "--methods=contrast",
+            "--write_card",
+            "--smoke",
+        )
+        self.assertEqual(json.loads(output)["fixations"]["images"], 2)
+        again = json.loads((models / "msroi-test" / "card.json").read_text())
+        self.assertEqual(again, card)

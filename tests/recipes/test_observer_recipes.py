@@ -25,9 +25,10 @@ class ObserverRecipesTest(SemCompTestCase):
             f"--test={self.folder / 'test.txt'}",
             f"--trunk={networks.weights_file('MobileNet')}",
             f"--out={self.folder / 'colours.npz'}",
+            "--smoke",
         )
         fitted = json.loads(output)
-        self.assertEqual((fitted["train"], fitted["test"]), (6, 2))
+        self.assertEqual((fitted["train"], fitted["test"]), (4, 2))
         self.assertEqual(fitted["top1"], 1)
         self.evaluate_records(fitted["trunk"])
         self.evaluate_results(fitted["trunk"])
@@ -35,7 +36,8 @@ class ObserverRecipesTest(SemCompTestCase):
     def evaluate_records(self, trunk):
         output = self.run_recipe_test(
             "recipes/evaluate_observers.py",
-            f"--list={self.folder / 'test.txt'}",
+            f"--list={self.folder / 'train.txt'}",
+            "--smoke",
             "--codecs=jpeg:90,webp:90",
             f"--records={self.folder / 'records'}",
             f"--observers=folder:{self.folder / 'colours.npz'}",
@@ -45,12 +47,14 @@ class ObserverRecipesTest(SemCompTestCase):
         )
         column = f"top1@colours-{trunk}"
         self.assertIn(f"| codec | setting | bpp | {column} |", output)
-        summary = json.loads((self.folder / "out" / "observers.json").read_text())
+        summary = json.loads(
+            (self.folder / "out" / "smoke" / "observers.json").read_text()
+        )
         self.assertEqual(summary["images"], 2)
         points = {point["codec"]: point for point in summary["points"]}
         self.assertCountEqual(points, ["original", "jpeg", "webp"])
         self.assertEqual(points["original"]["means"][column], 1)
-        found = table.read(self.folder / "out")
+        found = table.read(self.folder / "out" / "smoke")
         self.assertLen(found.rows, 4)
         for row in found.rows:
             self.assertGreater(row.metrics["psnr"], 25)

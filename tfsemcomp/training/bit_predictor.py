@@ -194,9 +194,9 @@ def _initial(
 def train(
     codes: Sequence[np.ndarray],
     hidden: int = 128,
-    groups: int = 4,
+    groups: int = 16,
     steps: int = 3000,
-    batch: int = 128,
+    batch: int = 64,
     learning_rate: float = 2e-3,
     seed: int = 1,
 ) -> Weights:

@@ -21,10 +21,8 @@ Parts:
 
 import json
 import pathlib
-import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +32,15 @@ from absl import app, flags, logging
 import tfsemcomp
 from tfsemcomp import images
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import anchors, bd_rate, curves, provenance, sweep, table
+from tfsemcomp.evaluation import (
+    anchors,
+    bd_rate,
+    curves,
+    provenance,
+    sweep,
+    table,
+    timing,
+)
 from tfsemcomp.serving import manifest
 
 _PARTS = flags.DEFINE_list("parts", ["rates"], "rates, coding, training.")
@@ -203,10 +209,11 @@ def measure_coding(pixels: np.ndarray) -> dict[str, Any]:
             manifest.add(pathlib.Path(folder), card, default=False)
             codec = tfsemcomp.load(path)
             data = codec.compress(pixels)
-            found[variant] = {
-                "encode_s": _seconds(lambda c=codec: c.compress(pixels)),
-                "decode_s": _seconds(lambda c=codec, d=data: c.decompress(d)),
+            works = {
+                "encode_s": lambda c=codec: c.compress(pixels),
+                "decode_s": lambda c=codec, d=data: c.decompress(d),
             }
+            found[variant] = timing.seconds(works, _REPEATS.value)
         if _COMPRESSAI.value:
             array = pathlib.Path(folder) / "pixels.npy"
             np.save(array, pixels)
@@ -240,16 +247,8 @@ def measure_training() -> dict[str, Any]:
         "small": own_step(batch, "small", "float32"),
         "small, mixed_bfloat16": own_step(batch, "small", "mixed_bfloat16"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(_REPEATS.value + 1):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    rates = {
-        name: _BATCH.value / statistics.median(values[1:])
-        for name, values in seconds.items()
-    }
+    spent = timing.seconds(steps, _REPEATS.value)
+    rates = {name: _BATCH.value / seconds for name, seconds in spent.items()}
     return {
         "images_per_s": rates,
         "ratio": rates["ours"] / rates["tfc_reference"],
@@ -369,16 +368,6 @@ def write_cards(result: dict[str, Any]) -> None:
             "points": own,
         }
         manifest.add(model.path.parents[1], card, model.default)
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    work()
-    spent = []
-    for _ in range(_REPEATS.value):
-        start = time.perf_counter()
-        work()
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
 
 
 def _mean(values: Any) -> float:

@@ -7,6 +7,9 @@ Run:    python recipes/train_hyperprior.py --size=small --out=runs/hyperprior \
             --lmbda=.0018,.0035,.0067,.013,.025,.0483,.0932,.18
         python recipes/train_hyperprior.py --size=small --out=runs/hyperprior-2 \
             --init=runs/hyperprior --lmbda=.0067 --learning_rate=2e-4 --steps=500 ...
+Cost:   the shipped `small`: 6,000 steps of 12 crops in 69 minutes on 2 shared cores;
+        each model of one rate from there: 500 steps, 4 minutes.
+Expect: docs/hyperprior.md has the figures: 39 % fewer bits than JPEG on Kodak.
 Resume: the same command; it goes on from the newest checkpoint in --out.
 Result: OUT/model.weights.h5 and OUT/run.json; then recipes/export_hyperprior.py.
 
@@ -21,7 +24,7 @@ from absl import app, flags, logging
 
 from tfsemcomp.data import pipeline
 from tfsemcomp.models import hyperprior
-from tfsemcomp.training import loop, recipe_flags, strategies
+from tfsemcomp.training import loop, recipe_flags, schedules, strategies
 
 _TRAINING = recipe_flags.define(
     hyperprior.SIZES,
@@ -49,17 +52,8 @@ def build_model(run: recipe_flags.Run) -> hyperprior.Hyperprior:
     model.create_weights()
     if _INIT.value and not run.smoke:
         model.take_weights(hyperprior.load_run(_INIT.value))
-    # The rate rises for a hundred steps, then falls to a hundredth by a cosine.
-    warmup = min(100, run.steps // 10)
-    schedule = tf.keras.optimizers.schedules.CosineDecay(
-        run.learning_rate / 100,
-        run.steps - warmup,
-        alpha=0.01,
-        warmup_target=run.learning_rate,
-        warmup_steps=warmup,
-    )
     optimizer = tf.keras.optimizers.Adam(
-        schedule,
+        schedules.warm_cosine(run.learning_rate, run.steps),
         global_clipnorm=_CLIP.value,
         use_ema=_EMA.value > 0,
         ema_momentum=_EMA.value,

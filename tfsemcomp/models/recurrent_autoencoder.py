@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.layers.conv_gru import CELLS
-from tfsemcomp.losses import distortion
+from tfsemcomp.losses import distortion, replicas
 from tfsemcomp.models import recurrent_transforms as transforms
 from tfsemcomp.models.code_length import CodeLength
 
@@ -282,8 +282,9 @@ class RecurrentAutoencoder(tf.keras.Model):
         """One optimizer step on {"image": uint8 [B,H,W,3]}, H and W static."""
         with tf.GradientTape() as tape:
             losses = self._losses_of(batch, training=True)
+            loss = replicas.share(losses["loss"])
         variables = self.trainable_variables
-        gradients = tape.gradient(losses["loss"], variables)
+        gradients = tape.gradient(loss, variables)
         self.optimizer.apply_gradients(
             (gradient, variable)
             for gradient, variable in zip(gradients, variables, strict=True)
@@ -369,6 +370,21 @@ class RecurrentAutoencoder(tf.keras.Model):
         for name, value in losses.items():
             self.means[name].update_state(value)
         return {name: mean.result() for name, mean in self.means.items()}
+
+    def take_weights(self, other: "RecurrentAutoencoder") -> None:
+        """Copies the weights of another model, whatever it was trained for.
+
+        Args:
+            other: of the same size and cell, its weights created, as must be these.
+        Raises: ValueError if its networks have other shapes.
+        """
+        mine = [tuple(weight.shape) for weight in self.weights]
+        if mine != [tuple(weight.shape) for weight in other.weights]:
+            raise ValueError(
+                "`other` must have the size and cell of this model, "
+                f"{self.size} with {self.cell}; got {other.size} with {other.cell}."
+            )
+        self.set_weights(other.get_weights())
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -1,0 +1,140 @@
+"""Export a trained recurrent codec as a SavedModel with its contexts and its card.
+
+Paper:  arXiv 1910.03472; contexts after docs/BITSTREAM.md, section 12.
+Run:    python recipes/export_rnn.py --run=runs/rnn --name=rnn-small-human \
+            --data=records/photos:train --default
+Cost:   `small`, two cores: about five minutes, most of it to fit the contexts.
+Expect: saved_models/rnn-small-human/1 (signatures `analyze` and `synthesize`,
+        contexts.npz), card.json and MANIFEST.json. Then recipes/benchmark_rnn.py
+        measures the model and enters the figures in the card.
+
+The contexts, an integer network that tells how likely each bit is, are fitted to the
+codes of `--pictures` training pictures. Some of their cells stop at random iterations,
+as in adaptive files. Signatures and what they take:
+`tfsemcomp.models.recurrent_module.RecurrentModule`.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from tfsemcomp.codecs import rnn
+from tfsemcomp.data import pipeline, reading, records
+from tfsemcomp.evaluation import provenance
+from tfsemcomp.models import recurrent_autoencoder, recurrent_module
+from tfsemcomp.models.recurrent_transforms import STRIDE
+from tfsemcomp.serving import manifest
+from tfsemcomp.training import bit_predictor
+
+_RUN = flags.DEFINE_string("run", None, "train_rnn.py's folder.", required=True)
+_NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
+_DATA_RECORDS = flags.DEFINE_list(
+    "data", None, "folder:split pairs of records to fit the contexts to.", required=True
+)
+_PICTURES = flags.DEFINE_integer("pictures", 600, "How many of them.", 1)
+_ADAPTIVE = flags.DEFINE_float("adaptive", 0.2, "Share with stopped cells.", 0, 1)
+_HIDDEN = flags.DEFINE_integer("hidden", 128, "Units of the contexts' network.", 1)
+_STEPS_CONTEXTS = flags.DEFINE_integer("context_steps", 3000, "Steps to fit them.", 1)
+_SEED = flags.DEFINE_integer("seed", 1, "Fixes the fit and its stopped cells.")
+_OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
+_VERSION = flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1)
+_DEFAULT = flags.DEFINE_boolean("default", False, "Make it rnn's default.")
+_SUMMARY = flags.DEFINE_string("summary", "", "What it is, for the card.")
+_TERMS = flags.DEFINE_multi_string(
+    "terms", [], "name=terms of the data, for the card; repeatable."
+)
+_RECIPE = flags.DEFINE_multi_string(
+    "recipe", [], "Command that trained it, for the card; repeatable."
+)
+_STEPS = flags.DEFINE_integer("steps", 0, "Optimizer steps, for the card.")
+_SEEN = flags.DEFINE_integer("images_seen", 0, "Crops seen, for the card.")
+
+
+def training_codes(
+    model: recurrent_autoencoder.RecurrentAutoencoder,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Codes of `--pictures` pictures, and the stops of those that have any.
+
+    Returns: int8 [T,h,w,C] of each picture; int32 [h,w] of some.
+    """
+    rng = np.random.default_rng(_SEED.value)
+    last = model.size.iterations
+    analyze = recurrent_module.RecurrentModule(model).signatures()["analyze"]
+    all_codes, all_stops = [], []
+    for image in _pictures():
+        rows, columns = (side // STRIDE for side in image.shape[:2])
+        x = image[None, : rows * STRIDE, : columns * STRIDE].astype(np.float32)
+        dial = [] if model.machine_weight is not None else [np.float32([rng.random()])]
+        stops = np.full([1, rows, columns], last, np.int32)
+        found = analyze(x, stops, *dial)
+        if rng.random() < _ADAPTIVE.value:
+            # As of an adaptive file of some quality, see codecs/rnn.py.
+            errors = found["errors"].numpy()[0]
+            stops[0] = rnn.stops_at(errors, np.quantile(errors, rng.random()))
+            found = analyze(x, stops, *dial)
+            all_stops.append(stops[0])
+        codes = np.zeros([last, rows, columns, model.size.bits], np.int8)
+        codes[: found["codes"].shape[1]] = found["codes"][0]
+        all_codes.append(codes)
+    return all_codes, all_stops
+
+
+def _pictures() -> Iterator[np.ndarray]:
+    sources = [records.parse_source(text) for text in _DATA_RECORDS.value]
+    streams = [reading.serialized(*source) for source in sources]
+    stream = streams[0]
+    for other in streams[1:]:
+        stream = stream.concatenate(other)
+    stream = stream.shuffle(4096, seed=_SEED.value).take(_PICTURES.value)
+
+    def load(serialized: tf.Tensor) -> tf.Tensor:
+        return pipeline.decode(records.parse(serialized)["image/encoded"])
+
+    return stream.map(load).as_numpy_iterator()
+
+
+def main(argv: list[str]) -> None:
+    """Writes model, contexts, card and manifest."""
+    del argv
+    run = pathlib.Path(_RUN.value)
+    model = recurrent_autoencoder.load_run(str(run))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    flag_values = record["flags"]
+    codes, stops = training_codes(model)
+    raw = sum(np.count_nonzero(item) for item in codes)
+    fitted = bit_predictor.fit(
+        codes,
+        stops,
+        hidden=_HIDDEN.value,
+        steps=_STEPS_CONTEXTS.value,
+        seed=_SEED.value,
+    )
+    logging.info("contexts fitted to %d bits of %d pictures", raw, len(codes))
+    root = pathlib.Path(_OUT.value) / _NAME.value
+    path = recurrent_module.export_model(model, fitted, root, _VERSION.value)
+    card = {
+        "name": _NAME.value,
+        "version": _VERSION.value,
+        "system": "rnn",
+        "summary": _SUMMARY.value,
+        "parameters": model.transforms.count_params(),
+        "network": record["network"],
+        "codes": recurrent_module.facts(model),
+        "recipe": _RECIPE.value,
+        "steps": _STEPS.value or flag_values["steps"],
+        "images_seen": _SEEN.value or flag_values["steps"] * flag_values["batch"],
+        "data": dict(pair.split("=", 1) for pair in _TERMS.value),
+        "git_commit": provenance.commit(),
+        "sha256": manifest.sha256(path / "saved_model.pb"),
+        "results": {},
+    }
+    manifest.add(pathlib.Path(_OUT.value), card, _DEFAULT.value)
+    print(json.dumps({"model": str(path), "parameters": card["parameters"]}))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,137 @@
+"""Train the recurrent codec for human observers, machine observers, or both.
+
+Paper:  arXiv 1910.03472 (loss, iterations), arXiv 1608.05148 (architecture of `paper`,
+        `small-conv` and `tiny`); `--size=small` puts the loop on a block DCT.
+Run:    python recipes/train_rnn.py --size=small --out=runs/rnn --machine_weight=0 \
+            --data=records/photos:train,records/bsds:train --beta=1
+        python recipes/train_rnn.py --size=small --out=runs/rnn-machine \
+            --init=runs/rnn --machine_weight=1 --features=FILE.npz ...
+Cost:   `small`, two cores: about 9 crops of 128x128 a second without features.
+Resume: the same command; it goes on from the newest checkpoint in --out.
+Expect: OUT/model.weights.h5 and OUT/run.json; then recipes/export_rnn.py.
+
+`--machine_weight` is 0 for human observers (5000 (1 - MS-SSIM)), 1 for machines (errors
+of a frozen network's features), or `dial` for one model over the whole range, which a
+file then tells its value. `--features` says where the frozen network's weights come
+from: `imagenet` (downloaded by Keras) or an npz. `--beta` weighs the bits that a small
+predictor needs for the codes: it makes them shorter when they are coded.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from tfsemcomp import trunks
+from tfsemcomp.data import pipeline
+from tfsemcomp.layers import conv_gru
+from tfsemcomp.models import recurrent_autoencoder
+from tfsemcomp.training import loop, recipe_flags, schedules, strategies
+
+DIAL = "dial"
+
+_TRAINING = recipe_flags.define(
+    recurrent_autoencoder.SIZES,
+    size="small",
+    crop=128,
+    batch=8,
+    steps=3000,
+    learning_rate=4e-4,
+    smoke_size="tiny-dct",
+)
+_CELL = flags.DEFINE_enum("cell", "gru", sorted(conv_gru.CELLS), "Recurrent cell.")
+_RECONSTRUCTION = flags.DEFINE_enum(
+    "reconstruction",
+    "additive",
+    recurrent_autoencoder.RECONSTRUCTIONS,
+    "Whether iterations add to the picture or restate it.",
+)
+_WEIGHT = flags.DEFINE_string(
+    "machine_weight", "0", "0 human to 1 machine, or `dial` for all in one model."
+)
+_FEATURES = flags.DEFINE_string("features", None, "`imagenet` or an npz of weights.")
+_NETWORK = flags.DEFINE_enum(
+    "feature_network", "vgg16", ("mobilenet", "vgg16"), "Whose features."
+)
+_LAYERS = flags.DEFINE_list(
+    "feature_layers", ["block1_conv1", "block5_conv1"], "Layers that the loss compares."
+)
+_SCALE = flags.DEFINE_float("feature_scale", 1.0, "Weight of the features' error.")
+_NORMALISE = flags.DEFINE_boolean(
+    "normalise_features", False, "Let layers count alike, whatever their magnitude."
+)
+_BETA = flags.DEFINE_float(
+    "beta", 0.0, "What a bit per pixel is worth, as a share of the loss."
+)
+_PIXELS = flags.DEFINE_float("pixel_weight", 0.0, "Weight of the squared error.")
+_MASKED = flags.DEFINE_float("masked", 0.2, "Share of crops with stopped cells.", 0, 1)
+_STOCHASTIC = flags.DEFINE_enum(
+    "stochastic", "custom", ("custom", "yes", "no"), "Draw bits while training."
+)
+_CLIP = flags.DEFINE_float("clip", 1.0, "Largest norm of all gradients.")
+_EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
+_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
+
+
+def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
+    """The frozen network of the flags as a function, or None."""
+    if _FEATURES.value is None:
+        return None
+    network = trunks.build(_NETWORK.value, _FEATURES.value, _LAYERS.value)
+
+    def features(images: tf.Tensor) -> list[tf.Tensor]:
+        found = network(trunks.preprocess(_NETWORK.value, images), training=False)
+        return list(found) if len(_LAYERS.value) > 1 else [found]
+
+    return features
+
+
+def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoencoder:
+    """Makes the compiled model that the flags describe."""
+    model = recurrent_autoencoder.RecurrentAutoencoder(
+        run.size,
+        _CELL.value,
+        _RECONSTRUCTION.value,
+        machine_weight=None if _WEIGHT.value == DIAL else float(_WEIGHT.value),
+        beta=_BETA.value,
+        pixel_weight=_PIXELS.value,
+        stochastic={"custom": None, "yes": True, "no": False}[_STOCHASTIC.value],
+        masked=_MASKED.value,
+    )
+    model.create_weights()
+    if _INIT.value and not run.smoke:
+        model.take_weights(recurrent_autoencoder.load_run(_INIT.value))
+    optimizer = tf.keras.optimizers.Adam(
+        schedules.warm_cosine(run.learning_rate, run.steps),
+        global_clipnorm=_CLIP.value,
+        use_ema=_EMA.value > 0,
+        ema_momentum=_EMA.value,
+    )
+    model.compile(optimizer, feature_network(), _SCALE.value, _NORMALISE.value)
+    return model
+
+
+def main(argv: list[str]) -> None:
+    """Trains, evaluates and saves the model."""
+    del argv
+    run = _TRAINING.read()
+    plan = pipeline.Augmentation(
+        crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
+    )
+    validation = run.validation_batches()
+    model = loop.fit(
+        lambda: build_model(run),
+        run.batches(plan),
+        run.fit_config(),
+        validation,
+        sources=run.records,
+    )
+    result = loop.measure(model, validation)
+    facts = {"flags": _TRAINING.values(), "validation": result}
+    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
+        recurrent_autoencoder.save_run(model, own, facts)
+    logging.info("validation: %s", result)
+
+
+if __name__ == "__main__":
+    app.run(main)

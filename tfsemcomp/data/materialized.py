@@ -236,8 +236,8 @@ def _read_one(
     record = records.deserialize(payload)
     features = tf.train.Example.FromString(payload).features.feature
     for name, layer in layers.items():
-        (found,) = features[f"layer/{name}/fingerprint"].bytes_list.value or (b"",)
-        if found.decode("ascii", "replace") != layer["fingerprint"]:
+        found = features[f"layer/{name}/fingerprint"].bytes_list.value
+        if list(found) != [layer["fingerprint"].encode()]:
             raise BitstreamError(
                 f"{place}: layer {name} of {record.name} is of another model than the "
                 "index says; materialize it again."

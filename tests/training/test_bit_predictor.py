@@ -78,6 +78,7 @@ class SamplesTest(SemCompTestCase):
         ("rank", [np.ones((3, 4), np.int8)]),
         ("dtype", [np.ones((3, 2, 2, 4), np.int32)]),
         ("twos", [np.full((3, 2, 2, 4), 2, np.int8)]),
+        ("lowest", [np.full((3, 2, 2, 4), -128, np.int8)]),
         ("half_a_cell", [np.int8([1, 0]).reshape(1, 1, 1, 2)]),
         ("iterations", [np.ones((t, 2, 2, 4), np.int8) for t in (3, 2)]),
         ("channels", [np.ones((3, 2, 2, c), np.int8) for c in (3, 4)]),
@@ -156,6 +157,12 @@ class FitTest(SemCompTestCase):
         after = bit_predictor.integer_bits(network, self.fresh)
         # Levels end at 8, such logits do not.
         self.assertLess(after.sum(), before.sum())
+
+    def test_weights_that_are_not_finite_are_refused(self):
+        first, *others = self.weights.arrays
+        weights = bit_predictor.Weights((first * np.nan, *others), 2)
+        with self.assertRaisesRegex(ValueError, "`learning_rate`"):
+            bit_predictor.quantise(weights)
 
     def test_the_seed_decides(self):
         settings = {**SMALL, "steps": 3}

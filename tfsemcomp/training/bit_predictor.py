@@ -111,7 +111,7 @@ def _check_codes(codes: Sequence[np.ndarray]) -> None:
             item.dtype != np.int8
             or item.ndim != 4
             or (item.shape[0], item.shape[3]) != (codes[0].shape[0], codes[0].shape[3])
-            or abs(item).max(initial=0) > 1
+            or not (item.min(initial=0) >= -1 and item.max(initial=0) <= 1)
             or (item.any(axis=-1) != item.all(axis=-1)).any()
             or (abs(item[1:]) > abs(item[:-1])).any()
         ):
@@ -300,8 +300,10 @@ def quantise(weights: Weights) -> bit_network.Network:
     Source: post-training rounding with power-of-two steps; Ballé et al., "Integer
         Networks for Data Compression with Latent-Variable Models", ICLR 2019, for
         why.
-    Raises: ValueError if the weights are so large that sums are not exact.
+    Raises: ValueError if weights are not finite, or so large that sums are not exact.
     """
+    if not all(np.isfinite(array).all() for array in weights.arrays):
+        raise ValueError("`weights` must be finite; train with a lower `learning_rate`")
     hidden_weights, hidden_biases, output_weights, direct_weights, output_biases = (
         np.asarray(array, np.float64) for array in weights.arrays
     )
@@ -380,11 +382,11 @@ def fit(
     shown = codes[-_SHOWN:]
     before = float_bits(weights, shown)
     after = integer_bits(network, shown)
-    count = sum(np.count_nonzero(item) for item in shown)
+    counts = sum(np.count_nonzero(item, axis=(1, 2, 3)) for item in shown)
     logging.info(
         "%.4f bits a bit, %.4f with integers; by iteration %s",
-        before.sum() / count,
-        after.sum() / count,
-        np.round(after / count * network.iterations, 4),
+        before.sum() / counts.sum(),
+        after.sum() / counts.sum(),
+        np.round(after / np.maximum(counts, 1), 4),
     )
     return model

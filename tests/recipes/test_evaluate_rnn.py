@@ -68,7 +68,7 @@ class EvaluateRnnTest(SemCompTestCase):
         self.assertLen(rows, 4 * 8)
         self.assertLen(table.read(self.out / "originals").rows, 4)
         self.assertLen(table.read(self.out / "distortion").rows, 8)
-        self.assertEqual((self.out / "evaluation.md").read_text() + "\n", first)
+        self.assertEqual((self.out / "evaluation.md").read_text() + "\n", again)
         self.check_table(first)
         names = ("accuracy_rd_top1_greys", "distortion_rd_ms_ssim", "tradeoff")
         for name in names:

@@ -38,6 +38,7 @@ _DATA_RECORDS = flags.DEFINE_list(
 _PICTURES = flags.DEFINE_integer("pictures", 600, "How many of them.", 1)
 _ADAPTIVE = flags.DEFINE_float("adaptive", 0.2, "Share with stopped cells.", 0, 1)
 _HIDDEN = flags.DEFINE_integer("hidden", 128, "Units of the contexts' network.", 1)
+_GROUPS = flags.DEFINE_integer("groups", 16, "Of channels, coded in turn.", 1)
 _STEPS_CONTEXTS = flags.DEFINE_integer("context_steps", 3000, "Steps to fit them.", 1)
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes the fit and its stopped cells.")
 _OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
@@ -74,7 +75,7 @@ def training_codes(
         if rng.random() < _ADAPTIVE.value:
             # As of an adaptive file of some quality, see codecs/rnn.py.
             errors = found["errors"].numpy()[0]
-            stops[0] = rnn.stops_at(errors, np.quantile(errors, rng.random()))
+            stops[0] = rnn.choose_stops(errors, rng.uniform(1, last))
             found = analyze(x, stops, *dial)
             all_stops.append(stops[0])
         codes = np.zeros([last, rows, columns, model.size.bits], np.int8)
@@ -110,6 +111,7 @@ def main(argv: list[str]) -> None:
         codes,
         stops,
         hidden=_HIDDEN.value,
+        groups=_GROUPS.value,
         steps=_STEPS_CONTEXTS.value,
         seed=_SEED.value,
     )
@@ -121,7 +123,9 @@ def main(argv: list[str]) -> None:
         "version": _VERSION.value,
         "system": "rnn",
         "summary": _SUMMARY.value,
-        "parameters": model.transforms.count_params(),
+        "parameters": sum(
+            int(np.prod(weight.shape)) for weight in model.transforms.weights
+        ),
         "network": record["network"],
         "codes": recurrent_module.facts(model),
         "recipe": _RECIPE.value,

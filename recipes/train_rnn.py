@@ -75,7 +75,7 @@ _INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke."
 
 def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
     """The frozen network of the flags as a function, or None."""
-    if _FEATURES.value is None:
+    if _FEATURES.value is None or _TRAINING.read().smoke:
         return None
     network = trunks.build(_NETWORK.value, _FEATURES.value, _LAYERS.value)
 
@@ -88,11 +88,13 @@ def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
 
 def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoencoder:
     """Makes the compiled model that the flags describe."""
+    weight = None if _WEIGHT.value == DIAL else float(_WEIGHT.value)
     model = recurrent_autoencoder.RecurrentAutoencoder(
         run.size,
         _CELL.value,
         _RECONSTRUCTION.value,
-        machine_weight=None if _WEIGHT.value == DIAL else float(_WEIGHT.value),
+        # Machines need features.
+        machine_weight=0.0 if run.smoke else weight,
         beta=_BETA.value,
         pixel_weight=_PIXELS.value,
         stochastic={"custom": None, "yes": True, "no": False}[_STOCHASTIC.value],

@@ -378,13 +378,17 @@ class RecurrentAutoencoder(tf.keras.Model):
             other: of the same size and cell, its weights created, as must be these.
         Raises: ValueError if its networks have other shapes.
         """
-        mine = [tuple(weight.shape) for weight in self.weights]
-        if mine != [tuple(weight.shape) for weight in other.weights]:
+        pairs = zip(self.trainable_variables, other.trainable_variables, strict=False)
+        alike = all(mine.shape == theirs.shape for mine, theirs in pairs)
+        if not alike or len(self.trainable_variables) != len(other.trainable_variables):
             raise ValueError(
                 "`other` must have the size and cell of this model, "
                 f"{self.size} with {self.cell}; got {other.size} with {other.cell}."
             )
-        self.set_weights(other.get_weights())
+        for mine, theirs in zip(
+            self.trainable_variables, other.trainable_variables, strict=True
+        ):
+            mine.assign(theirs)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

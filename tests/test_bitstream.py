@@ -368,6 +368,20 @@ class TruncateTest(SemCompTestCase):
         with self.assertRaises(errors.BitstreamError):
             bitstream.truncate(DATA[:-1], 1)
 
+    def test_what_is_whole_of_a_torn_stream_is_a_stream(self):
+        ends = [len(bitstream.truncate(DATA, layers)) for layers in (1, 2, 3)]
+        for end in range(ends[0], len(DATA)):
+            mended = bitstream.truncate(DATA[:end], allow_torn=True)
+            self.assertTrue(DATA.startswith(mended))
+            self.assertEqual(
+                bitstream.read(mended), bitstream.read(DATA[:end], allow_torn=True)
+            )
+            cut = bitstream.truncate(DATA[:end], 1, allow_torn=True)
+            self.assertLen(cut, ends[0])
+        for end in (0, 4, 13, 20):
+            with self.assertRaises(errors.BitstreamError):
+                bitstream.truncate(DATA[:end], allow_torn=True)
+
     def test_something_must_be_left(self):
         data = bitstream.write(HEADER, CHUNKS[1:])
         with self.assertRaisesRegex(ValueError, "`layers` must be at least 2"):

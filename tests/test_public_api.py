@@ -20,7 +20,7 @@ IMAGE = harness.smooth_image(24, 32)
 HEAVY = ("tensorflow", "numba", "matplotlib", "scipy", "skimage", "pandas")
 SIGNATURES = {
     "compress": "(image, codec='msroi_jpeg', *, model=None, **settings)",
-    "decompress": "(data, *, layers=None, limits=None)",
+    "decompress": "(data, *, layers=None, limits=None, allow_torn=False)",
     "info": "(data, *, limits=None)",
     "list_codecs": "()",
     "list_models": "()",

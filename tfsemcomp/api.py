@@ -78,6 +78,7 @@ def decompress(
     *,
     layers: int | None = None,
     limits: bitstream.Limits | None = None,
+    allow_torn: bool = False,
 ) -> np.ndarray:
     """Decodes whatever `compress` wrote, and any image file that `images` reads.
 
@@ -85,6 +86,8 @@ def decompress(
         data: the whole file, or its path.
         layers: how many layers of a layered stream to decode; None for all.
         limits: of the image's size; None stands for `Limits()`.
+        allow_torn: decode the whole layers of a stream that is cut or damaged, instead
+            of refusing it.
 
     Returns: uint8 [H,W,3], RGB.
     Raises: as `Codec.decompress`; SemCompError also if the file cannot be read.
@@ -94,7 +97,9 @@ def decompress(
     data, name = _bytes_of(data)
     codec = inspection.codec_of(data)
     if codec is not None:
-        return base.get_codec(codec).decompress(data, layers=layers, limits=limits)
+        return base.get_codec(codec).decompress(
+            data, layers=layers, limits=limits, allow_torn=allow_torn
+        )
     base.check_one_layer("an image file", layers)
     limits = limits or bitstream.Limits()
     return images.load_bytes(data, name=name, limits=limits).pixels

@@ -265,13 +265,20 @@ def read(
     return _read(data, limits, allow_torn)[0]
 
 
-def truncate(data: bytes, layers: int, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def truncate(
+    data: bytes,
+    layers: int = MAX_LAYERS,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_torn: bool = False,
+) -> bytes:
     """Cuts a stream down to its first layers without re-encoding anything.
 
     Args:
         data: the whole stream.
         layers: chunks with a layer below this stay; at least 1.
         limits: as in `read`.
+        allow_torn: as in `read`: the chunks before the damage make a sound stream.
 
     Returns: a valid stream, a prefix of `data`.
     Raises: as `read`; ValueError also if no chunk would be left.
@@ -279,7 +286,7 @@ def truncate(data: bytes, layers: int, *, limits: Limits = DEFAULT_LIMITS) -> by
     if not (_is_int(layers) and layers >= 1):
         raise ValueError(f"`layers` must be an integer >= 1, received {layers!r}")
     data = _check_bytes(data)
-    stream, ends = _read(data, limits, allow_torn=False)
+    stream, ends = _read(data, limits, allow_torn)
     kept = sum(chunk.layer < layers for chunk in stream.chunks)
     if not kept:
         raise ValueError(

@@ -1,9 +1,8 @@
 """A folder of tiny hyperprior models for tests of the codec."""
 
-import functools
 import pathlib
-import tempfile
 
+from tests.codecs.learned_codecs import made_once
 from tests.models.hyperprior_networks import a_model, lively
 from tfsemcomp.models import hyperprior, hyperprior_module
 from tfsemcomp.serving import manifest
@@ -20,18 +19,6 @@ MODELS = {
 }
 
 
-def folder() -> pathlib.Path:
-    """The folder with all models: made at the first call, gone with the process."""
-    return pathlib.Path(_made().name)
-
-
-@functools.cache
-def _made() -> tempfile.TemporaryDirectory:
-    made = tempfile.TemporaryDirectory()
-    write(pathlib.Path(made.name))
-    return made
-
-
 def write(root: pathlib.Path, names: tuple[str, ...] = tuple(MODELS)) -> None:
     """Exports the models called `names`, with card and manifest."""
     for name in names:
@@ -46,3 +33,6 @@ def write(root: pathlib.Path, names: tuple[str, ...] = tuple(MODELS)) -> None:
             "latents": hyperprior_module.latents(model),
         }
         manifest.add(root, card, default=name == DEFAULT)
+
+
+folder = made_once(write)

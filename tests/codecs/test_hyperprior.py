@@ -1,6 +1,5 @@
 import concurrent.futures
 import json
-import os
 import shutil
 import time
 import tracemalloc
@@ -11,7 +10,12 @@ from absl.testing import parameterized
 
 import tfsemcomp
 from tests.codecs import hyperprior_models
-from tests.harness import SemCompTestCase, noise_image, smooth_image
+from tests.codecs.learned_codecs import (
+    LearnedCodecTestCase,
+    payloads_of,
+    with_payloads,
+)
+from tests.harness import noise_image, smooth_image
 from tests.models.hyperprior_networks import a_model, lively
 from tfsemcomp import bitstream
 from tfsemcomp.codecs import hyperprior
@@ -43,33 +47,15 @@ def gaussian_image(height: int, width: int) -> np.ndarray:
 
 
 def payload_of(data: bytes) -> bytes:
-    return bitstream.read(data).chunks[0].payload
+    return payloads_of(data)[0]
 
 
 def with_payload(data: bytes, payload: bytes, **header) -> bytes:
-    """The stream with another payload, its CRC repaired, or other header fields."""
-    before = bitstream.read(data).header
-    fields = {
-        "codec": before.codec,
-        "fingerprint": before.fingerprint,
-        "width": before.width,
-        "height": before.height,
-        **header,
-    }
-    chunk = bitstream.Chunk("signal", payload)
-    return bitstream.write(bitstream.Header(**fields), [chunk])
+    return with_payloads(data, [payload], **header)
 
 
-class HyperpriorCodecTestCase(SemCompTestCase):
-    """Has a folder of tiny models in place of the package's own."""
-
-    def setUp(self):
-        super().setUp()
-        self.root = hyperprior_models.folder()
-        named = {manifest.ENVIRONMENT_VARIABLE: str(self.root)}
-        patch = mock.patch.dict(os.environ, named)
-        patch.start()
-        self.addCleanup(patch.stop)
+class HyperpriorCodecTestCase(LearnedCodecTestCase):
+    models = hyperprior_models.folder
 
 
 class HyperpriorCodecTest(HyperpriorCodecTestCase):
@@ -164,22 +150,20 @@ class QualityTest(HyperpriorCodecTestCase):
             codec.compress(IMAGE, quality=1.125)
 
     def test_a_default_model_of_fewer_rates(self):
-        shutil.copytree(self.root, self.folder / "models")
-        path = self.folder / "models" / "MANIFEST.json"
+        path = self.copy_models() / "MANIFEST.json"
         models = json.loads(path.read_text())
         models["models"]["dct"]["default"] = False
         models["models"]["scale"]["default"] = True
         path.write_text(json.dumps(models))
-        named = {manifest.ENVIRONMENT_VARIABLE: str(self.folder / "models")}
-        with mock.patch.dict(os.environ, named):
-            codec = tfsemcomp.load("hyperprior")
-            codec.decompress(codec.compress(IMAGE, quality=2))
-            for call in (
-                codec.compress,
-                lambda x, quality: codec.compress_batch([x], quality=quality),
-            ):
-                with self.assertRaisesRegex(ValueError, "`quality`.*from 1 to 2"):
-                    call(IMAGE, quality=3)
+        self.use_models(path.parent)
+        codec = tfsemcomp.load("hyperprior")
+        codec.decompress(codec.compress(IMAGE, quality=2))
+        for call in (
+            codec.compress,
+            lambda x, quality: codec.compress_batch([x], quality=quality),
+        ):
+            with self.assertRaisesRegex(ValueError, "`quality`.*from 1 to 2"):
+                call(IMAGE, quality=3)
 
 
 class BatchTest(HyperpriorCodecTestCase):
@@ -309,27 +293,17 @@ class WrongModelTest(HyperpriorCodecTestCase):
     @parameterized.parameters("saved_model.pb", "tables.npz")
     def test_one_changed_file_is_found_by_name(self, file):
         data = tfsemcomp.load("mean").compress(IMAGE)
-        self.change_copy(file)
-        named = {manifest.ENVIRONMENT_VARIABLE: str(self.folder / "models")}
-        with mock.patch.dict(os.environ, named), self.assertRaises(ModelMismatchError):
+        self.use_models(self.change_copy("mean", file).parents[1])
+        with self.assertRaises(ModelMismatchError):
             tfsemcomp.load("mean").decompress(data)
 
     @parameterized.parameters("saved_model.pb", "tables.npz")
     def test_one_changed_file_is_found_by_path(self, file):
         # No manifest is read then: the file makes another model, or none.
         data = tfsemcomp.load("mean").compress(IMAGE)
-        path = self.change_copy(file)
+        path = self.change_copy("mean", file)
         with self.assertRaises(ModelMismatchError):
             tfsemcomp.load(str(path)).decompress(data)
-
-    def change_copy(self, file):
-        """Copies the models, flips a bit in one's file, returns its folder."""
-        shutil.copytree(self.root, self.folder / "models")
-        path = self.folder / "models" / "mean" / "1"
-        changed = bytearray((path / file).read_bytes())
-        changed[len(changed) // 2] ^= 1
-        (path / file).write_bytes(changed)
-        return path
 
     def test_cards_that_lack_the_latents(self):
         for card in ("{}", '{"latents": {"stride": "x"}}', '{"latents": []}'):

@@ -38,6 +38,7 @@ _CLASSICAL = "tfsemcomp.codecs.classical"
 # Where each codec of this package registers itself; imported when it is asked for.
 _MODULES: dict[str, str] = {
     "msroi_jpeg": "tfsemcomp.codecs.msroi_jpeg",
+    "rnn": "tfsemcomp.codecs.rnn",
     "hyperprior": "tfsemcomp.codecs.hyperprior",
     "jpeg": _CLASSICAL,
     "webp": _CLASSICAL,
@@ -356,6 +357,7 @@ class Codec(abc.ABC):
         *,
         layers: int | None = None,
         limits: bitstream.Limits | None = None,
+        allow_torn: bool = False,
     ) -> np.ndarray:
         """Decodes a file.
 
@@ -363,6 +365,9 @@ class Codec(abc.ABC):
             data: the whole file.
             layers: how many layers of a layered stream to decode; None for all.
             limits: checked before anything is allocated; None stands for `Limits()`.
+            allow_torn: decode what is whole of a container that is cut or damaged; it
+                must be whole up to the end of a layer that the codec can decode. Other
+                files must be whole.
 
         Returns: uint8 [H,W,3], RGB.
         Raises:
@@ -378,7 +383,10 @@ class Codec(abc.ABC):
             Setting("layers", int, "", low=1).check(layers)
         self.check_available()
         limits = limits or bitstream.Limits()
-        return self._decode(bytes(data), layers=layers, limits=limits)
+        data = bytes(data)
+        if allow_torn and bitstream.is_container(data):
+            data = bitstream.truncate(data, limits=limits, allow_torn=True)
+        return self._decode(data, layers=layers, limits=limits)
 
     def search(self, encoder: Callable[[float], bytes], size: int) -> Encoded:
         """Finds the highest quality whose file is at most `size` bytes, by bisection.

@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfsemcomp import bitstream, errors
-from tfsemcomp.codecs import base
+from tfsemcomp.codecs import base, learned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
 # Qualities of a model of many rates are multiples of this, and so exact in float64.
 QUALITY_STEP = 0.125
-# Pictures of one colour code to next to nothing. Their payload is filled up with zeros
-# to a byte for so many pixels, so that few bytes never claim a large picture.
-PIXELS_PER_BYTE = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,78 +76,45 @@ class Model:
         )
 
 
+_CARD = {
+    "stride": int,
+    "hyper_stride": int,
+    "channels": int,
+    "hyper_channels": int,
+    "rates": int,
+}
+
+
 @functools.lru_cache(maxsize=8)
 def _load(info: ModelInfo) -> Model:
     """Makes the model of a folder."""
     from tfsemcomp.entropy import tables
     from tfsemcomp.serving import runner
 
-    try:
-        shape = info.card["latents"]
-        facts = {
-            "stride": int(shape["stride"]),
-            "hyper_stride": int(shape["hyper_stride"]),
-            "channels": int(shape["channels"]),
-            "hyper_channels": int(shape["hyper_channels"]),
-            "rates": int(shape["rates"]),
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise errors.ModelMismatchError(
-            f"{info.path.parent}: its card.json does not describe the latents of a "
-            "hyperprior; export the model again"
-        ) from error
     return Model(
         fingerprint=info.fingerprint,
         runner=runner.shared(info),
         tables=tables.load(info.path / tables.FILE_NAME),
-        **facts,
+        **learned.read_card(info, "latents", _CARD),
     )
 
 
 @base.register("hyperprior")
-class HyperpriorCodec(base.Codec):
+class HyperpriorCodec(learned.LearnedCodec):
     """Codes pictures with a trained hyperprior model.
 
     Attributes:
         quality_range: 1 to the number of rates of the model, in steps of an eighth; a
             model of one rate has quality 1 only.
 
-    Args:
-        model: name or path; None for the default, which has many rates.
-        server: not offered yet.
-    Raises:
-        ValueError: if `server` is given.
-        SemCompError: if there is no such model.
+    Args, errors: see `LearnedCodec`; the default model has many rates.
     """
 
     summary = "Learned transform coding with a scale hyperprior."
-    suffix = ".tfsc"
     quality_range = (1, 8)
     default_quality = 4
     quality_step = QUALITY_STEP
-    source = "a trained model"
-    uses_model = True
-    settings = (
-        base.Setting(
-            "verify",
-            bool,
-            "Decode the coded symbols again before the file is given out.",
-            default=True,
-        ),
-    )
-
-    def __init__(self, *, model: str | None = None, server: str | None = None) -> None:
-        super().__init__(model=model, server=server)
-        if server is not None:
-            raise ValueError(
-                "`server` was given, but hyperprior runs its networks here; leave it "
-                "out"
-            )
-        if model is not None:
-            # Range and default are the model's own.
-            rates = _load(_find(model)).rates
-            self.quality_range = (1, rates)
-            self.default_quality = (rates + 1) // 2
+    settings = (learned.VERIFY_SETTING,)
 
     def check_quality(self, quality: float) -> None:
         """Raises ValueError unless `quality` is on the model's grid."""
@@ -162,108 +125,37 @@ class HyperpriorCodec(base.Codec):
                 f"received {quality!r}"
             )
 
-    def compress_batch(
-        self,
-        images: Sequence[np.ndarray],
-        *,
-        quality: float | None = None,
-        verify: bool = True,
+    def _load(self, info: ModelInfo) -> Model:
+        return _load(info)
+
+    def _best_quality(self, info: ModelInfo) -> int:
+        return learned.read_card(info, "latents", _CARD)["rates"]
+
+    def _encode_batch(
+        self, images: np.ndarray, quality: float, *, verify: bool = True
     ) -> list[bytes]:
-        """Encodes pictures of one size in one go.
+        return _encode(self._own_model(), images, quality, verify)
 
-        The files are those of `compress`, up to symbols that float32 sums in another
-        order round differently; all decode alike.
-
-        Args:
-            images: uint8 [H,W,3] each.
-            quality: as of `compress`.
-            verify: as of `compress`.
-        Raises: ValueError if an argument is wrong; SemCompError as `compress`.
-        """
-        import numpy as np
-
-        from tfsemcomp import images as image_files
-
-        self.check_settings(quality=quality, verify=verify)
-        for image in images:
-            image_files.check_pixels(image)
-        if len({image.shape for image in images}) != 1:
-            raise ValueError(
-                "`images` must be at least one picture, all of one size, received "
-                f"{[image.shape for image in images]}"
-            )
-        quality = self.default_quality if quality is None else quality
-        return _encode(self._own_model(), np.stack(images), quality, verify)
-
-    def decompress_batch(self, data: Sequence[bytes]) -> list[np.ndarray]:
-        """Decodes files of one size, model and quality in one go.
-
-        Args:
-            data: whole files.
-        Returns: uint8 [H,W,3] each, as `decompress` gives them.
-        Raises: ValueError if they differ in size, model or quality; else as
-            `decompress`.
-        """
-        limits = bitstream.Limits()
-        parsed = [self._parse(item, limits) for item in data]
-        if len({(id(p.model), p.size, p.quality) for p in parsed}) != 1:
-            raise ValueError(
-                "`data` must be at least one file, all of one size, model and quality"
-            )
-        return list(_decode(parsed))
-
-    def _encode(
-        self, image: np.ndarray, quality: float, *, verify: bool = True
-    ) -> bytes:
-        return _encode(self._own_model(), image[None], quality, verify)[0]
-
-    def _decode(
-        self, data: bytes, *, layers: int | None, limits: bitstream.Limits
-    ) -> np.ndarray:
+    def _parse(
+        self, data: bytes, layers: int | None, limits: bitstream.Limits
+    ) -> _Parsed:
         base.check_one_layer(self.name, layers)
-        return _decode([self._parse(data, limits)])[0]
-
-    def _own_model(self) -> Model:
-        return _load(_find(self.model))
-
-    def _parse(self, data: bytes, limits: bitstream.Limits) -> _Parsed:
-        stream = bitstream.read(data, limits=limits)
-        header = stream.header
-        if header.codec != self.name:
-            raise errors.BitstreamError(
-                f"the stream is of codec {header.codec}, not of {self.name}"
-            )
+        stream = self._read(data, limits)
         if [(chunk.type, chunk.layer) for chunk in stream.chunks] != [("signal", 0)]:
             raise errors.BitstreamError(
                 f"a stream of {self.name} has one chunk `signal` of layer 0, this one "
                 f"has {', '.join(f'{c.type} {c.layer}' for c in stream.chunks[:9])}"
             )
-        model = self._model_of(header.fingerprint)
+        header = stream.header
         return _parse_payload(
-            model, stream.chunks[0].payload, header.height, header.width
+            self._model_of(header.fingerprint),
+            stream.chunks[0].payload,
+            header.height,
+            header.width,
         )
 
-    def _model_of(self, fingerprint: bytes) -> Model:
-        """The codec's own model, or without a named one, whichever made the stream."""
-        from tfsemcomp.serving import manifest
-
-        info = _find(self.model)
-        if info.fingerprint == fingerprint:
-            return _load(info)
-        if self.model is None:
-            return _load(manifest.with_fingerprint(fingerprint, self.name))
-        raise errors.ModelMismatchError(
-            f"the stream was made with a model of fingerprint {fingerprint.hex()}, "
-            f"`{self.model}` has {info.fingerprint.hex()}"
-        )
-
-
-def _find(model: str | os.PathLike | None) -> ModelInfo:
-    from tfsemcomp.serving import manifest
-
-    if model is None:
-        return manifest.default_model("hyperprior")
-    return manifest.find(model)
+    def _decode_batch(self, parsed: Sequence[_Parsed]) -> np.ndarray:
+        return _decode(parsed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,6 +169,11 @@ class _Parsed:
     y: bytes
     check: bytes
 
+    @property
+    def alike(self) -> tuple:
+        """What files that are decoded together have in common."""
+        return self.model.fingerprint, self.size, self.quality
+
 
 def _encode(
     model: Model, images: np.ndarray, quality: float, verify: bool
@@ -286,15 +183,9 @@ def _encode(
 
     from tfsemcomp.entropy import checks, range_coder
 
-    # A default model has rates of its own, which nobody knows before it is loaded.
-    if quality > model.rates:
-        raise ValueError(
-            f"`quality` of this model must be from 1 to {model.rates}, received "
-            f"{quality!r}"
-        )
     count, height, width = images.shape[:3]
     extra = _quality_input(model, count, quality)
-    padded = _pad(images, model.multiple).astype(np.float32)
+    padded = learned.pad(images, model.multiple).astype(np.float32)
     found = model.runner.call("analyze", images=padded, **extra)
     y = found["y"]
     if model.hyper_stride:
@@ -316,7 +207,7 @@ def _encode(
         check = checks.symbol_check(_ints(quality_byte), z[number], symbols[number])
         head = quality_byte + bitstream.varint(len(coded_z[number]))
         body = head + coded_z[number] + coded_y[number]
-        body = body.ljust(_least_bytes(height, width) - len(check), b"\0")
+        body = body.ljust(learned.least_bytes(height, width) - len(check), b"\0")
         payload = body + check
         files.append(bitstream.write(header, [bitstream.Chunk("signal", payload)]))
     return files
@@ -341,22 +232,13 @@ def _verify(
     if model.hyper_stride:
         again = range_coder.decode_channels(model.tables["z"], coded_z, z.shape[1:])
         same = same and np.array_equal(again, z)
-    if not same:
-        raise errors.SemCompError(
-            "the coded symbols did not decode to what was coded; nothing was written. "
-            "Please report this with the image"
-        )
+    learned.check_verified(same)
 
 
 def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Parsed:
     from tfsemcomp.entropy.checks import SYMBOL_CHECK_BYTES
 
-    needed = _least_bytes(height, width)
-    if len(payload) < needed:
-        raise errors.BitstreamError(
-            f"the stream declares {width}x{height}, for which its payload needs at "
-            f"least {needed} bytes; it has {len(payload)}"
-        )
+    learned.check_length(payload, height, width)
     offset, quality = 0, 1.0
     if model.rates > 1:
         if not payload:
@@ -381,11 +263,6 @@ def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Pa
         y=payload[offset + length : end].rstrip(b"\0"),
         check=payload[end:],
     )
-
-
-def _least_bytes(height: int, width: int) -> int:
-    """Of a payload for a picture of this size."""
-    return -(-height * width // PIXELS_PER_BYTE)
 
 
 def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:
@@ -428,8 +305,7 @@ def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:
             )
     y_hat = symbols.astype(np.float32) + mu
     found = model.runner.call("synthesize", y_hat=y_hat, **extra)["images"]
-    pixels = np.rint(np.clip(found[:, :height, :width], 0, 255))
-    return pixels.astype(np.uint8)
+    return learned.to_pixels(found, height, width)
 
 
 def _quality_input(model: Model, count: int, quality: float) -> dict[str, np.ndarray]:
@@ -452,13 +328,3 @@ def _quality_byte(model: Model, quality: float) -> bytes:
     if model.rates == 1:
         return b""
     return bytes([int((quality - 1) / QUALITY_STEP)])
-
-
-def _pad(images: np.ndarray, multiple: int) -> np.ndarray:
-    """Mirrors pictures [B,H,W,3] at their lower and right edge to whole multiples."""
-    import numpy as np
-
-    rows, columns = (-side % multiple for side in images.shape[1:3])
-    if not rows and not columns:
-        return images
-    return np.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="reflect")

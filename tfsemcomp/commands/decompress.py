@@ -20,6 +20,7 @@ def add_arguments(parser: Parser) -> None:
     """Tells what the command takes."""
     shared.add_files(parser, "compressed file or image file", "image file to write")
     shared.add_layers(parser, "Decode the first K layers only.")
+    shared.add_torn(parser)
     parser.add_switch(
         "keep_metadata", help="Keep EXIF block and colour profile of image files."
     )
@@ -49,7 +50,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         data = api.read_file(source)
         notes, metadata = (), {}
         if inspection.format_of(data) in ("tfsemcomp", "BPG"):
-            pixels = api.decompress(data, layers=args.layers, limits=limits)
+            pixels = api.decompress(
+                data,
+                layers=args.layers,
+                limits=limits,
+                allow_torn=bool(args.allow_torn),
+            )
         else:
             base.check_one_layer("an image file", args.layers)
             loaded = images.load_bytes(data, name=str(source), limits=limits)

@@ -35,6 +35,13 @@ def add_layers(parser: Parser, text: str, required: bool = False) -> None:
     parser.add_flag("layers", type=int, metavar="K", required=required, help=text)
 
 
+def add_torn(parser: Parser) -> None:
+    """Adds --allow_torn."""
+    parser.add_switch(
+        "allow_torn", help="Take the whole layers of a stream that is cut or damaged."
+    )
+
+
 def add_limits(parser: Parser) -> None:
     """Adds the limits of the size of images."""
     default = bitstream.Limits()

@@ -19,6 +19,7 @@ def add_arguments(parser: Parser) -> None:
     """Tells what the command takes."""
     shared.add_files(parser, "layered stream", "file to write")
     shared.add_layers(parser, "How many layers to keep.", required=True)
+    shared.add_torn(parser)
     shared.add_limits(parser)
     shared.add_batch(parser)
 
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"`{source}` is no layered stream of tfsemcomp, so nothing can be cut "
                 "off without re-encoding it"
             )
-        cut = bitstream.truncate(data, args.layers, limits=limits)
+        cut = bitstream.truncate(
+            data, args.layers, limits=limits, allow_torn=bool(args.allow_torn)
+        )
         facts = bitstream.describe(cut, limits=limits)
         images.write_atomic(target, cut)
         return {

@@ -57,7 +57,8 @@ def binarise(
     if training and stochastic:
         bound = tf.random.uniform(tf.shape(soft), -1.0, 1.0)
     hard = tf.where(soft >= bound, tf.ones_like(soft), -tf.ones_like(soft))
-    return soft + tf.stop_gradient(hard - soft)
+    # In this order the values are exact.
+    return tf.stop_gradient(hard) + (soft - tf.stop_gradient(soft))
 
 
 class ConvTransforms(layers.Layer):

@@ -438,6 +438,8 @@ class InterruptTest(CliTestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell's background jobs, and all that they start, ignore the signal.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             deadline = time.monotonic() + 60
             while not any(target.glob("*.bpg")):

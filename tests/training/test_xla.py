@@ -36,7 +36,8 @@ class XlaTest(SemCompTestCase):
             tf.keras.utils.set_random_seed(1)
             model = networks.a_model(noise=False)
             model.jit_compile = compiled
-            history = model.fit(stream, steps_per_epoch=2, verbose=0).history
+            history = model.fit(stream, steps_per_epoch=1, verbose=0).history
             losses.append([history[name][0] for name in ("loss", "bpp", "mse")])
-        # Sums in another order move latents across the bounds of rounding.
-        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-2)
+        # Of the first step: sums in another order move latents across the bounds of
+        # rounding, and the next steps then start elsewhere.
+        np.testing.assert_allclose(losses[1], losses[0], rtol=2e-3)

@@ -368,9 +368,15 @@ def _row(weight: tf.Variable, iteration: int | tf.Tensor) -> tf.Tensor:
     """What a weight [T,...] is in an iteration.
 
     The weight is read first: gathering from the variable itself would break in loops of
-    frozen graphs.
+    frozen graphs. A known number slices, since gradients of gathering are sparse, of a
+    size that only running tells, which XLA for TPUs does not take.
     """
-    return tf.gather(tf.convert_to_tensor(weight), iteration)
+    values = tf.convert_to_tensor(weight)
+    return (
+        values[iteration]
+        if isinstance(iteration, int)
+        else tf.gather(values, iteration)
+    )
 
 
 def _run(cells: Sequence[layers.Layer], state: tuple, x: tf.Tensor):

@@ -30,14 +30,13 @@ class XlaTest(SemCompTestCase):
 
     def test_fit_compiles_its_steps_to_the_same_losses(self):
         source = write_photos(self.folder, 4)
-        stream = pipeline.training_batches([source], 2, networks.PLAN, 1)
         losses = []
         for compiled in (False, True):
             tf.keras.utils.set_random_seed(1)
             model = networks.a_model(noise=False)
             model.jit_compile = compiled
-            history = model.fit(stream, steps_per_epoch=1, verbose=0).history
+            # A stream that is read again gives other batches.
+            stream = pipeline.training_batches([source], 2, networks.PLAN, 1)
+            history = model.fit(stream, steps_per_epoch=2, verbose=0).history
             losses.append([history[name][0] for name in ("loss", "bpp", "mse")])
-        # Of the first step: sums in another order move latents across the bounds of
-        # rounding, and the next steps then start elsewhere.
-        np.testing.assert_allclose(losses[1], losses[0], rtol=2e-3)
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import app, flags, logging
 
 import tfsemcomp
@@ -190,8 +191,6 @@ def measure_coding(pixels: np.ndarray) -> dict[str, Any]:
 
 def measure_training() -> dict[str, Any]:
     """Pictures a second of train steps, in turns, so that all see the same machine."""
-    import tensorflow as tf
-
     rng = np.random.default_rng(1)
     shape = (_BATCH.value, _CROP.value, _CROP.value, 3)
     batch = tf.constant(rng.integers(0, 256, shape, dtype=np.uint8))
@@ -216,8 +215,6 @@ def measure_training() -> dict[str, Any]:
 
 def _vgg(precision: str) -> Callable[[Any], list[Any]]:
     """Features of VGG16 with random weights, which take as long as others."""
-    import tensorflow as tf
-
     from tfsemcomp import trunks
 
     tf.keras.mixed_precision.set_global_policy(precision)
@@ -233,8 +230,6 @@ def _vgg(precision: str) -> Callable[[Any], list[Any]]:
 
 def own_step(batch: Any, precision: str) -> Callable[[], Any]:
     """Our train step, for people and machines alike, on uint8 [B,H,W,3]."""
-    import tensorflow as tf
-
     from tfsemcomp.models import recurrent_autoencoder
 
     features = _vgg(precision)
@@ -253,8 +248,6 @@ def naive_step(batch: Any) -> Callable[[], Any]:
     Of the same size, with a convolution for each gate, and in each iteration features
     and MS-SSIM of the original and of its picture.
     """
-    import tensorflow as tf
-
     from tfsemcomp.losses import distortion
     from tfsemcomp.models import recurrent_autoencoder, recurrent_transforms
 

@@ -19,7 +19,7 @@ import pathlib
 from absl import app, flags
 
 from tfsemcomp.evaluation import provenance
-from tfsemcomp.models import hyperprior, hyperprior_module
+from tfsemcomp.models import hyperprior, hyperprior_module, runs
 from tfsemcomp.serving import manifest
 
 _RUN = flags.DEFINE_string("run", None, "train_hyperprior.py's folder.", required=True)
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     root = pathlib.Path(_OUT.value) / _NAME.value
     path = hyperprior_module.export_model(model, root, _VERSION.value)
     if _KEEP.value:
-        hyperprior.save_run(model, str(root / "run"), {})
+        runs.save(model, str(root / "run"), {})
     card = {
         "name": _NAME.value,
         "version": _VERSION.value,

@@ -23,7 +23,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from tfsemcomp.data import pipeline
-from tfsemcomp.models import hyperprior
+from tfsemcomp.models import hyperprior, runs
 from tfsemcomp.training import loop, recipe_flags, schedules, strategies
 
 _TRAINING = recipe_flags.define(
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     result = loop.measure(model, validation)
     facts = {"flags": _TRAINING.values(), "validation": result}
     with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        hyperprior.save_run(model, own, facts)
+        runs.save(model, own, facts)
     logging.info("validation: %s", result)
 
 

@@ -25,7 +25,7 @@ from absl import app, flags, logging
 from tfsemcomp import trunks
 from tfsemcomp.data import pipeline
 from tfsemcomp.layers import conv_gru
-from tfsemcomp.models import recurrent_autoencoder
+from tfsemcomp.models import recurrent_autoencoder, runs
 from tfsemcomp.training import loop, recipe_flags, schedules, strategies
 
 DIAL = "dial"
@@ -131,7 +131,7 @@ def main(argv: list[str]) -> None:
     result = loop.measure(model, validation)
     facts = {"flags": _TRAINING.values(), "validation": result}
     with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        recurrent_autoencoder.save_run(model, own, facts)
+        runs.save(model, own, facts)
     logging.info("validation: %s", result)
 
 

@@ -8,7 +8,11 @@ from absl.testing import parameterized
 from tests.harness import SemCompTestCase, noise_image
 from tests.models.recurrent_networks import SIZES, a_model, features, pictures
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.models import recurrent_autoencoder, recurrent_transforms
+from tfsemcomp.models import (
+    recurrent_autoencoder,
+    recurrent_transforms,
+    runs,
+)
 from tfsemcomp.models.recurrent_autoencoder import RecurrentAutoencoder, RecurrentSize
 
 
@@ -249,7 +253,7 @@ class RecurrentAutoencoderTest(SemCompTestCase):
     @parameterized.parameters(*SIZES)
     def test_weights_round_trip(self, size):
         model = a_model(size, 0.01, machine_weight=None, beta=0.5, masked=0.1)
-        recurrent_autoencoder.save_run(model, f"{self.folder}/run", {"why": 1})
+        runs.save(model, f"{self.folder}/run", {"why": 1})
         again = recurrent_autoencoder.load_run(f"{self.folder}/run")
         self.assertEqual(again.get_config(), model.get_config())
         for mine, theirs in zip(model.weights, again.weights, strict=True):

@@ -9,6 +9,7 @@ rnn-small-machine:1:2                the same by the model's name alone
 rnn:rnn-small:2@machine_weight=0.5   all of it
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,8 +83,7 @@ def _setting(codec: base.Codec, text: str) -> tuple[str, Any]:
     if kind is bool and value.lower() in _SWITCHES:
         return name, _SWITCHES[value.lower()]
     if kind in (int, float):
-        try:
+        # What is no number goes on as it is: `plan` says what was expected.
+        with contextlib.suppress(ValueError):
             return name, kind(value)
-        except ValueError:
-            pass  # `plan` says what was expected
     return name, value

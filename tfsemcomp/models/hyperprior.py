@@ -8,7 +8,6 @@ arXiv 2003.02012.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, MutableMapping, Sequence
 
@@ -17,10 +16,10 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 
 from tfsemcomp.entropy import builders
-from tfsemcomp.errors import SemCompError
 from tfsemcomp.layers import block_dct
 from tfsemcomp.losses import distortion, rate, replicas
 from tfsemcomp.models import hyperprior_transforms as transforms
+from tfsemcomp.models import runs
 
 VARIANTS = ("factorized", "scale", "mean_scale")
 DISTORTIONS = ("mse", "ms_ssim")
@@ -128,7 +127,7 @@ class Hyperprior(tf.keras.Model):
         # Gains, rates and losses are float32 under any policy; g_a, g_s, h_a and h_s
         # follow it.
         super().__init__(dtype="float32", **kwargs)
-        self.size = _resolve_size(size)
+        self.size = runs.resolve_size(size, SIZES)
         if variant not in VARIANTS:
             raise ValueError(f"`variant` must be one of {VARIANTS}; got '{variant}'.")
         if distortion not in DISTORTIONS:
@@ -438,50 +437,13 @@ class Hyperprior(tf.keras.Model):
     @classmethod
     def from_config(cls, config: dict) -> "Hyperprior":
         """Rebuilds the model from `get_config`."""
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["size"].items()
-        }
-        return cls(**{**config, "size": HyperpriorSize(**fields)})
-
-
-def save_run(model: Hyperprior, folder: str, facts: dict) -> None:
-    """Writes what `load_run` reads: run.json and model.weights.h5.
-
-    Args:
-        model: trained.
-        folder: made when missing.
-        facts: JSON values that run.json tells beside the network.
-    """
-    tf.io.gfile.makedirs(folder)
-    model.save_weights(f"{folder}/model.weights.h5")
-    record = {**facts, "network": model.get_config()}
-    text = json.dumps(record, indent=1, sort_keys=True)
-    with tf.io.gfile.GFile(f"{folder}/run.json", "w") as file:
-        file.write(text + "\n")
+        size = runs.rebuild_size(HyperpriorSize, config["size"])
+        return cls(**{**config, "size": size})
 
 
 def load_run(folder: str) -> Hyperprior:
-    """Loads the trained model of a run of recipes/train_hyperprior.py.
-
-    Args:
-        folder: with run.json and model.weights.h5.
-    Raises: SemCompError if they are not there.
-    """
-    path = f"{folder}/run.json"
-    if not tf.io.gfile.exists(path):
-        raise SemCompError(f"{path} is not there: let recipes/train_hyperprior.py end.")
-    with tf.io.gfile.GFile(path) as file:
-        model = Hyperprior.from_config(json.load(file)["network"])
-    model.create_weights()
-    model.load_weights(f"{folder}/model.weights.h5")
-    return model
-
-
-def _resolve_size(size: str | HyperpriorSize) -> HyperpriorSize:
-    if isinstance(size, str) and size not in SIZES:
-        raise ValueError(f"`size` must be one of {sorted(SIZES)}; got '{size}'.")
-    return SIZES[size] if isinstance(size, str) else size
+    """Loads the model that recipes/train_hyperprior.py trained; see `runs.load`."""
+    return runs.load(Hyperprior, folder, "recipes/train_hyperprior.py")
 
 
 def _quantiser_steps(lmbdas: Sequence[float], distortion: str) -> np.ndarray:

@@ -7,15 +7,14 @@ so that hours on a CPU can train it.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tfsemcomp.errors import SemCompError
 from tfsemcomp.layers.conv_gru import CELLS
 from tfsemcomp.losses import distortion, replicas
 from tfsemcomp.models import recurrent_transforms as transforms
+from tfsemcomp.models import runs
 from tfsemcomp.models.code_length import CodeLength
 
 STRIDE = transforms.STRIDE
@@ -135,7 +134,7 @@ class RecurrentAutoencoder(tf.keras.Model):
     ) -> None:
         # Estimates, codes and losses are float32 under any policy.
         super().__init__(dtype="float32", **kwargs)
-        self.size = _resolve_size(size)
+        self.size = runs.resolve_size(size, SIZES)
         if cell not in CELLS:
             raise ValueError(f"`cell` must be one of {list(CELLS)}; got '{cell}'.")
         if reconstruction not in RECONSTRUCTIONS:
@@ -407,50 +406,13 @@ class RecurrentAutoencoder(tf.keras.Model):
     @classmethod
     def from_config(cls, config: dict) -> "RecurrentAutoencoder":
         """Rebuilds the model from `get_config`."""
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["size"].items()
-        }
-        return cls(**{**config, "size": RecurrentSize(**fields)})
-
-
-def save_run(model: RecurrentAutoencoder, folder: str, facts: dict) -> None:
-    """Writes what `load_run` reads: run.json and model.weights.h5.
-
-    Args:
-        model: trained.
-        folder: made when missing.
-        facts: JSON values that run.json tells beside the network.
-    """
-    tf.io.gfile.makedirs(folder)
-    model.save_weights(f"{folder}/model.weights.h5")
-    record = {**facts, "network": model.get_config()}
-    text = json.dumps(record, indent=1, sort_keys=True)
-    with tf.io.gfile.GFile(f"{folder}/run.json", "w") as file:
-        file.write(text + "\n")
+        size = runs.rebuild_size(RecurrentSize, config["size"])
+        return cls(**{**config, "size": size})
 
 
 def load_run(folder: str) -> RecurrentAutoencoder:
-    """Loads the trained model of a run of recipes/train_rnn.py.
-
-    Args:
-        folder: with run.json and model.weights.h5.
-    Raises: SemCompError if they are not there.
-    """
-    path = f"{folder}/run.json"
-    if not tf.io.gfile.exists(path):
-        raise SemCompError(f"{path} is not there: let recipes/train_rnn.py end.")
-    with tf.io.gfile.GFile(path) as file:
-        model = RecurrentAutoencoder.from_config(json.load(file)["network"])
-    model.create_weights()
-    model.load_weights(f"{folder}/model.weights.h5")
-    return model
-
-
-def _resolve_size(size: str | RecurrentSize) -> RecurrentSize:
-    if isinstance(size, str) and size not in SIZES:
-        raise ValueError(f"`size` must be one of {sorted(SIZES)}; got '{size}'.")
-    return SIZES[size] if isinstance(size, str) else size
+    """Loads the model that recipes/train_rnn.py trained; see `runs.load`."""
+    return runs.load(RecurrentAutoencoder, folder, "recipes/train_rnn.py")
 
 
 def _make_transforms(

@@ -316,6 +316,9 @@ class RecurrentAutoencoder(tf.keras.Model):
             machine = self._feature_error(x, found["x_hat"])
         error = tf.math.squared_difference(found["x_hat"], x)
         error = tf.reduce_mean(error, axis=(2, 3, 4))
+        if self.machine_weight == 1:
+            # Only reported: without a gradient its backward pass costs nothing.
+            human = tf.stop_gradient(human)
         lost = weight * machine + (1 - weight) * human + self.pixel_weight * error
         loss = lost + self.beta * tf.stop_gradient(lost) * bpp
         means = {

@@ -382,6 +382,27 @@ class TruncateTest(SemCompTestCase):
             with self.assertRaises(errors.BitstreamError):
                 bitstream.truncate(DATA[:end], allow_torn=True)
 
+    def test_as_many_layers_stay_as_fit(self):
+        cuts = [bitstream.truncate(DATA, layers) for layers in (1, 2, 3)]
+        for size in range(len(cuts[0]), len(DATA) + 2):
+            fitting = [cut for cut in cuts if len(cut) <= size]
+            self.assertEqual(bitstream.truncate(DATA, max_bytes=size), fitting[-1])
+            self.assertEqual(bitstream.truncate(DATA, 1, max_bytes=size), cuts[0])
+        with self.assertRaisesRegex(errors.SemCompError, f"byte {len(cuts[0])}"):
+            bitstream.truncate(DATA, max_bytes=len(cuts[0]) - 1)
+        for size in (0, 1.5, True):
+            with self.assertRaisesRegex(ValueError, "`max_bytes`"):
+                bitstream.truncate(DATA, max_bytes=size)
+
+    def test_layers_of_several_chunks_stay_whole(self):
+        chunks = [bitstream.Chunk("text", b"a"), bitstream.Chunk("structure", b"b" * 9)]
+        last = bitstream.Chunk("signal", b"c" * 50, layer=1)
+        data = bitstream.write(HEADER, [*chunks, last])
+        both = bitstream.truncate(data, 1)
+        self.assertEqual(bitstream.truncate(data, max_bytes=len(both)), both)
+        with self.assertRaises(errors.SemCompError):
+            bitstream.truncate(data, max_bytes=len(both) - 1)
+
     def test_something_must_be_left(self):
         data = bitstream.write(HEADER, CHUNKS[1:])
         with self.assertRaisesRegex(ValueError, "`layers` must be at least 2"):

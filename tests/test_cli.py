@@ -482,6 +482,19 @@ class TruncateTest(CliTestCase):
             self.assertEqual(data, bitstream.truncate(self.stream, layers))
             self.assertEqual(self.succeed("info", self.target)["bytes"], len(data))
 
+    def test_cuts_to_a_size(self):
+        two = bitstream.truncate(self.stream, 2)
+        for wish in (
+            f"--target_bytes={len(two)}",
+            f"--target_bpp={(len(two) + 0.5) * 8 / (40 * 48)}",
+        ):
+            self.succeed("truncate", self.source, self.target, wish)
+            self.assertEqual(self.target.read_bytes(), two)
+        argv = ("truncate", self.source, self.target)
+        self.refuse(1, "ask for at least", *argv, "--target_bytes=3")
+        self.refuse(2, "not allowed with", *argv, "--layers=1", "--target_bytes=99")
+        self.refuse(2, "`target_bpp`", *argv, "--target_bpp=-1")
+
     def test_info_tells_the_bits_of_each_layer(self):
         status, out, _ = self.run_cli("info", self.source)
         self.assertEqual(status, 0)

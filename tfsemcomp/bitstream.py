@@ -269,6 +269,7 @@ def truncate(
     data: bytes,
     layers: int = MAX_LAYERS,
     *,
+    max_bytes: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     allow_torn: bool = False,
 ) -> bytes:
@@ -277,14 +278,18 @@ def truncate(
     Args:
         data: the whole stream.
         layers: chunks with a layer below this stay; at least 1.
+        max_bytes: as many of these layers stay whole as fit in; None for all.
         limits: as in `read`.
         allow_torn: as in `read`: the chunks before the damage make a sound stream.
 
     Returns: a valid stream, a prefix of `data`.
-    Raises: as `read`; ValueError also if no chunk would be left.
+    Raises: as `read`; ValueError also if no chunk would be left; SemCompError naming
+        the smallest size if no layer fits in `max_bytes`.
     """
     if not (_is_int(layers) and layers >= 1):
         raise ValueError(f"`layers` must be an integer >= 1, received {layers!r}")
+    if max_bytes is not None and not (_is_int(max_bytes) and max_bytes >= 1):
+        raise ValueError(f"`max_bytes` must be an integer >= 1, received {max_bytes!r}")
     data = _check_bytes(data)
     stream, ends = _read(data, limits, allow_torn)
     kept = sum(chunk.layer < layers for chunk in stream.chunks)
@@ -293,7 +298,20 @@ def truncate(
             f"`layers` must be at least {stream.chunks[0].layer + 1} for this stream, "
             f"whose first chunk is of layer {stream.chunks[0].layer}; received {layers}"
         )
-    return data[: ends[kept - 1]]
+    if max_bytes is None:
+        return data[: ends[kept - 1]]
+    # A layer may be of several chunks; its last one ends it.
+    of_layers = {
+        chunk.layer: end
+        for chunk, end in zip(stream.chunks[:kept], ends[:kept], strict=True)
+    }
+    fitting = [end for end in of_layers.values() if end <= max_bytes]
+    if not fitting:
+        raise errors.SemCompError(
+            f"the first layer of the stream ends at byte {min(of_layers.values())}, so "
+            f"nothing can be left of it in {max_bytes}; ask for at least that"
+        )
+    return data[: max(fitting)]
 
 
 def describe(

@@ -30,9 +30,9 @@ def add_files(parser: Parser, source: str, target: str) -> None:
     )
 
 
-def add_layers(parser: Parser, text: str, required: bool = False) -> None:
-    """Adds --layers=K."""
-    parser.add_flag("layers", type=int, metavar="K", required=required, help=text)
+def add_layers(parser: Parser, text: str, group: Any = None) -> None:
+    """Adds --layers=K, to an argument group."""
+    parser.add_flag("layers", group=group, type=int, metavar="K", help=text)
 
 
 def add_torn(parser: Parser) -> None:

@@ -9,8 +9,7 @@ from tfsemcomp import api, bitstream
 from tfsemcomp.codecs import base
 from tfsemcomp.data import compressed, producers
 from tfsemcomp.errors import ModelMismatchError, SemCompError
-from tfsemcomp.metrics import edges
-from tfsemcomp.semantics import roi
+from tfsemcomp.semantics import edges, roi
 from tfsemcomp.serving import manifest
 
 
@@ -64,7 +63,10 @@ class ProducersTest(SemCompTestCase):
         np.testing.assert_allclose(found / 255, roi.contrast_map(self.image), atol=2e-3)
         self.assertEqual(self.producer.fingerprint, "")
         found = self.produce("edges:canny;sigma=1")["map"]
-        expected = edges.canny(self.image, sigma=1.0)
+        expected = edges.extract(self.image, sigma=1.0)
+        np.testing.assert_array_equal(found, 255 * expected.astype(int))
+        found = self.produce("edges:sobel;threshold=.2")["map"]
+        expected = edges.extract(self.image, "sobel", threshold=0.2)
         np.testing.assert_array_equal(found, 255 * expected.astype(int))
 
     def test_maps_of_a_network(self):
@@ -75,7 +77,7 @@ class ProducersTest(SemCompTestCase):
         self.assertEqual(same.fingerprint, producer.fingerprint)
 
     @parameterized.parameters(
-        "codec:two_layers;layers=1", "roi:contrast", "edges:canny;low=0.2"
+        "codec:two_layers;layers=1", "roi:contrast", "edges:canny;threshold=0.2"
     )
     def test_can_be_sent_to_other_processes(self, text):
         values = self.produce(text)
@@ -97,7 +99,10 @@ class ProducersTest(SemCompTestCase):
         ("codec:hyperprior;verify=2", "true or false"),
         ("roi:none", "`roi`"),
         ("roi:contrast;model=msroi-small", "`model` is no option"),
-        ("edges:sobel", "`edges`"),
+        ("edges:none", "`edges`"),
+        ("edges:canny;low=1", "`low` is no option"),
+        ("edges:canny;threshold=0", "`threshold`"),
+        ("edges:sobel;sigma=1", "`sigma` is for canny"),
         ("edges:canny;sigma=wide", "number"),
     )
     def test_wrong_ones(self, text, told):

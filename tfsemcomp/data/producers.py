@@ -6,12 +6,12 @@ A producer is written KIND:NAME, with options behind semicolons:
 |---|---|---|
 | codec:CODEC_OR_MODEL | quality, layers, the codec's settings | picture, stream |
 | roi:METHOD | model | map |
-| edges:canny | sigma, low, high | map |
+| edges:METHOD | threshold, sigma, model | map |
 
 `codec` compresses the picture; `stream` is the file, cut to its first `layers` layers,
 and `picture` what these decode to. So the lower layers of any layered codec are
 there as the layers above them will see them: `codec:layered;quality=3;layers=2`. `roi`
-takes the methods of semantics/roi.py, `edges` those of metrics/edges.py.
+takes the methods of semantics/roi.py, `edges` those of semantics/edges.py.
 """
 
 import dataclasses
@@ -24,8 +24,7 @@ from tfsemcomp import api, bitstream
 from tfsemcomp.codecs import base
 from tfsemcomp.data import compressed
 from tfsemcomp.errors import ModelMismatchError
-from tfsemcomp.metrics import edges
-from tfsemcomp.semantics import roi
+from tfsemcomp.semantics import edges, roi
 from tfsemcomp.serving import manifest
 
 # What a plane may be.
@@ -144,16 +143,19 @@ class EdgeProducer:
     """The edges of a picture, 255 on one.
 
     Attributes:
-        options: of `edges.canny`.
+        method: one of `edges.METHODS`.
+        options: of `edges.extract`.
+        fingerprint: of the model; empty for the methods without one.
     """
 
-    options: Mapping[str, float]
+    method: str
+    options: Mapping[str, float | str]
+    fingerprint: str
     planes = {"map": MAP}
-    fingerprint = ""
 
     def __call__(self, pixels: np.ndarray) -> Values:
         """See `Producer`."""
-        return {"map": edges.canny(pixels, **self.options).astype(np.uint8) * 255}
+        return {"map": edges.extract(pixels, self.method, **self.options) * 255}
 
 
 def _codec(name: str, options: dict[str, str]) -> CodecProducer:
@@ -188,10 +190,20 @@ def _roi(name: str, options: dict[str, str]) -> RoiProducer:
 
 
 def _edges(name: str, options: dict[str, str]) -> EdgeProducer:
-    if name != "canny":
-        raise ValueError(f"`edges` must be canny; got '{name}'.")
-    _check_names(options, ("sigma", "low", "high"))
-    return EdgeProducer({key: _number(float, text) for key, text in options.items()})
+    if name not in edges.METHODS:
+        raise ValueError(
+            f"`edges` must be one of {', '.join(edges.METHODS)}; got '{name}'."
+        )
+    _check_names(options, ("threshold", "sigma", "model"))
+    arguments = {
+        key: text if key == "model" else _number(float, text)
+        for key, text in options.items()
+    }
+    edges.check_options(name, **arguments)
+    fingerprint = ""
+    if name == "learned":
+        fingerprint = edges.find_model(options.get("model")).fingerprint.hex()
+    return EdgeProducer(name, arguments, fingerprint)
 
 
 _KINDS: dict[str, Callable[[str, dict[str, str]], Producer]] = {

@@ -17,21 +17,47 @@ LOW, HIGH = 0.1, 0.2
 TOLERANCE = 1
 
 
-def _smooth(plane: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian filter; beyond the edge the outermost values go on."""
+def smooth(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian filter cut at 4 sigma; beyond the edge the outermost values go on.
+
+    Args:
+        plane: float64 [H,W].
+        sigma: in px, > 0.
+
+    Returns: float64 [H,W].
+    """
     reach = int(4.0 * sigma + 0.5)
     taps = inputs.gaussian_taps(2 * reach + 1, sigma)
     return inputs.filter_valid(np.pad(plane, reach, mode="edge"), taps)
 
 
-def _sobel(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient down and to the right, by the 3x3 masks with weights 1, 2, 1."""
+def sobel(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient down and to the right, by the 3x3 masks with weights 1, 2, 1.
+
+    Args:
+        plane: [H,W], signed or floating point.
+
+    Returns: two arrays of its shape and type.
+    """
     whole = np.pad(plane, 1, mode="edge")
     rows = whole[2:] - whole[:-2]
     columns = whole[:, 2:] - whole[:, :-2]
-    down = rows[:, :-2] + 2.0 * rows[:, 1:-1] + rows[:, 2:]
-    right = columns[:-2] + 2.0 * columns[1:-1] + columns[2:]
+    down = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    right = columns[:-2] + 2 * columns[1:-1] + columns[2:]
     return down, right
+
+
+def gradient(pixels: np.ndarray, sigma: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """`sobel` of the luma (full-range BT.601, not rounded, over 255).
+
+    Args:
+        pixels: uint8 [H,W,3].
+        sigma: of a Gaussian filter before it, in px; None for none.
+
+    Returns: float64 [H,W] down and to the right, in [-4, 4].
+    """
+    luma = inputs.luma(pixels) / inputs.PEAK
+    return sobel(luma if sigma is None else smooth(luma, sigma))
 
 
 def canny(
@@ -64,7 +90,7 @@ def canny(
         )
     from tfsemcomp.metrics import kernels
 
-    down, right = _sobel(_smooth(inputs.luma(pixels) / inputs.PEAK, sigma))
+    down, right = gradient(pixels, sigma)
     strength = np.hypot(down, right)
     thinned = kernels.thin(down, right, strength, low)
     return kernels.grow(thinned & (strength >= high), thinned)

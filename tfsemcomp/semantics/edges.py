@@ -40,8 +40,8 @@ _TAN_22 = 13573
 _SOBEL_PEAK = 4 * np.sqrt(2)
 # Of the ridge whose direction `suppress` takes.
 _RIDGE_SIGMA = 2.0
-# Share of a map's value below which its bend is rounding.
-_FLAT = 1e-6
+# Share of a map's value below which its bend is that of the grid.
+_FLAT = 0.01
 
 Model = str | os.PathLike | Runner | None
 

@@ -40,6 +40,7 @@ _MODULES: dict[str, str] = {
     "msroi_jpeg": "tfsemcomp.codecs.msroi_jpeg",
     "rnn": "tfsemcomp.codecs.rnn",
     "hyperprior": "tfsemcomp.codecs.hyperprior",
+    "conceptual": "tfsemcomp.codecs.conceptual",
     "jpeg": _CLASSICAL,
     "webp": _CLASSICAL,
     "jpeg2000": _CLASSICAL,

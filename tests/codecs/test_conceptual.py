@@ -26,12 +26,12 @@ OTHER = np.clip(255 - smooth_image(150, 190, 3), 0, 255).astype(np.uint8)
 
 
 def discs(height: int, width: int) -> np.ndarray:
-    """Bright discs on grey: few lines, strong and long."""
+    """Bright discs on a dark ground: few lines, strong and long."""
     y, x = np.mgrid[:height, :width]
-    image = np.full((height, width, 3), 120, np.uint8)
+    image = np.full((height, width, 3), 60, np.uint8)
     for row, column, radius in ((0.3, 0.3, 0.2), (0.6, 0.7, 0.25)):
         distance = np.hypot(y - row * height, x - column * width)
-        image[distance < radius * min(height, width)] = 160
+        image[distance < radius * min(height, width)] = 210
     return image
 
 
@@ -57,7 +57,7 @@ class ConceptualTestCase(LearnedCodecTestCase):
 
 class ConceptualCodecTest(ConceptualTestCase):
     def test_keeps_a_codecs_promises(self):
-        self.run_codec_test("conceptual", image=discs(200, 180), min_psnr=18)
+        self.run_codec_test("conceptual", image=discs(200, 180), min_psnr=10)
 
     @parameterized.parameters(*conceptual_models.MODELS)
     def test_every_size_comes_back(self, name):
@@ -267,12 +267,11 @@ class LayersTest(ConceptualTestCase):
         self.assertBetween(len(encoded.data), len(plain) + 1000, 4000)
         self.assertEqual(encoded.quality, codec.default_quality)
         self.assertEqual(bitstream.truncate(encoded.data, 2), plain)
-        files = [
-            codec.compress(IMAGE, residual="jpeg", residual_quality=q)
-            for q in range(1, 101)
-        ]
-        best = max((f for f in files if len(f) <= 4000), key=len)
-        self.assertLen(encoded.data, len(best))
+        picture = codec.decompress(plain)
+        payloads = [residual.encode(IMAGE, picture, "jpeg", q) for q in range(1, 101)]
+        best = payloads.index(payloads_of(encoded.data)[2])
+        more = len(payloads[best + 1]) - len(payloads[best])
+        self.assertGreater(len(encoded.data) + more, 4000)
         with self.assertRaisesRegex(SemCompError, "as small as 100 bytes"):
             codec.compress(IMAGE, residual="jpeg", target_bytes=100)
         # A chosen quality leaves the lines to the target.

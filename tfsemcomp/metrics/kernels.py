@@ -146,3 +146,27 @@ def grow(seeds: np.ndarray, allowed: np.ndarray) -> np.ndarray:
                     stack[size] = p, q
                     size += 1
     return reached
+
+
+@jit()
+def near(points: np.ndarray, radius: float) -> np.ndarray:
+    """All pixels whose distance from a point is at most `radius`.
+
+    Args:
+        points: bool [H,W].
+        radius: in px, >= 0.
+
+    Returns: bool [H,W].
+    """
+    height, width = points.shape
+    reached = np.zeros((height, width), np.bool_)
+    reach = int(radius)
+    for i in range(height):
+        for j in range(width):
+            if not points[i, j]:
+                continue
+            for p in range(max(i - reach, 0), min(i + reach + 1, height)):
+                for q in range(max(j - reach, 0), min(j + reach + 1, width)):
+                    if (p - i) ** 2 + (q - j) ** 2 <= radius * radius:
+                        reached[p, q] = True
+    return reached

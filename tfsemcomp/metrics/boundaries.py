@@ -3,8 +3,8 @@
 Source: Arbelaez, Maire, Fowlkes, Malik, "Contour detection and hierarchical image
 segmentation", IEEE TPAMI 33(5), 2011, section 3.1. There each person's edges are paired
 with the found ones, one to one. Here an edge is right where the other side has one
-within the tolerance, which needs no more than the mean of people's maps; values are
-somewhat higher, and compare with one another only.
+within the tolerance, which needs no more than the mean of people's maps; values compare
+with one another only.
 """
 
 import dataclasses

@@ -12,6 +12,9 @@ import tensorflow as tf
 
 from tfsemcomp.data import reading, records, stored_png
 
+# A line that is scaled down stays, weaker: it is the mean of what it covers.
+_AREA = tf.image.ResizeMethod.AREA
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -67,6 +70,7 @@ def training_batches(
     *,
     skip_corrupt: bool = False,
     input_context: tf.distribute.InputContext | None = None,
+    planes: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """An endless, repeatable stream of augmented batches.
 
@@ -86,7 +90,11 @@ def training_batches(
             batches are then those of one replica. Every worker reads all records but
             decodes its own share only: examples number w, w + n, w + 2n, ... of the one
             stream are those of worker w of n.
-    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
+        planes: features that hold maps of the images as PNG, such as "edges/encoded" or
+            the "layer/NAME/map" of materialized.py. They are cut, resized and flipped
+            as the images are.
+    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}, and with P
+        `planes` "planes": uint8 [B,crop,crop,P].
     Raises:
         ValueError: if `sources` is empty, `weights` does not match it, or `batch_size`
             is no multiple of the number of replicas.
@@ -123,14 +131,24 @@ def training_batches(
         record = records.parse(serialized, ("image/encoded", "label"))
         key = tf.stack([tf.constant(seed, tf.int64), number])
         image = _decode_augmented(record["image/encoded"], augmentation, key)
-        return {"image": image, "label": record["label"]}
+        found = {"image": image, "label": record["label"]}
+        if planes:
+            maps = _parse_planes(serialized, planes)
+            maps = [_augment_plane(encoded, augmentation, key) for encoded in maps]
+            found["planes"] = tf.concat(maps, axis=-1)
+        return found
 
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(batch_size, drop_remainder=True).prefetch(4)
 
 
 def evaluation_batches(
-    source: tuple[str, str], batch_size: int, crop: int, *, skip_corrupt: bool = False
+    source: tuple[str, str],
+    batch_size: int,
+    crop: int,
+    *,
+    skip_corrupt: bool = False,
+    planes: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """One pass in order: short side to `crop`, then the centre square.
 
@@ -139,13 +157,20 @@ def evaluation_batches(
         batch_size: images in a batch; the last may be smaller.
         crop: height and width of the result, pixels.
         skip_corrupt: leave out damaged records, see `reading.serialized`.
-    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}.
+        planes: as in `training_batches`.
+    Returns: as `training_batches`.
     """
 
     def load(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = records.parse(serialized)
         image = centre_square(decode(record["image/encoded"]), crop)
-        return {"image": image, "label": record["label"]}
+        found = {"image": image, "label": record["label"]}
+        if planes:
+            maps = _parse_planes(serialized, planes)
+            maps = [tf.io.decode_png(encoded, channels=1) for encoded in maps]
+            maps = [centre_square(plane, crop, _AREA) for plane in maps]
+            found["planes"] = tf.concat(maps, axis=-1)
+        return found
 
     stream = reading.serialized(*source, skip_corrupt=skip_corrupt)
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -158,15 +183,17 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def centre_square(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Short side to `size`, antialiased, then the middle: uint8 [size,size,3]."""
+def centre_square(
+    image: tf.Tensor, size: int, method: str = tf.image.ResizeMethod.BILINEAR
+) -> tf.Tensor:
+    """Short side to `size`, antialiased, then the middle: uint8 [size,size,C]."""
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = size / tf.reduce_min(shape)
     target = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), size)
-    resized = tf.image.resize(image, target, antialias=True)
+    resized = tf.image.resize(image, target, method, antialias=True)
     top, left = (target[0] - size) // 2, (target[1] - size) // 2
     square = resized[top : top + size, left : left + size]
-    return tf.ensure_shape(_to_uint8(square), [size, size, 3])
+    return tf.ensure_shape(_to_uint8(square), [size, size, image.shape[-1]])
 
 
 def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
@@ -213,6 +240,39 @@ def _decode_augmented(
 
     cut = tf.cond(tf.io.is_jpeg(encoded), cut_jpeg, cut_lossless)
     return _change(cut, plan, draw)
+
+
+def _parse_planes(serialized: tf.Tensor, planes: Sequence[str]) -> list[tf.Tensor]:
+    """The PNG files of maps, string scalars.
+
+    A record without one of them ends the stream with ``InvalidArgumentError``.
+    """
+    spec = {name: tf.io.FixedLenFeature([], tf.string, "") for name in planes}
+    found = tf.io.parse_single_example(serialized, spec)
+    for name, encoded in found.items():
+        tf.debugging.Assert(
+            tf.strings.length(encoded) > 0,
+            [f"a record has no {name}: give `planes` that all records hold"],
+        )
+    return [found[name] for name in planes]
+
+
+def _augment_plane(encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
+    """The part of a map that `augment` cuts out of its image: uint8 [crop,crop,1]."""
+    plane = tf.io.decode_png(encoded, channels=1)
+    draw = tf.random.stateless_uniform([8], seed=key)
+    corner, size = _window(tf.shape(plane)[:2], plan, key, draw)
+    cut = tf.slice(plane, [corner[0], corner[1], 0], [size[0], size[1], 1])
+    square = [plan.crop, plan.crop]
+    fits = tf.reduce_all(tf.shape(cut)[:2] == plan.crop)
+    cut = tf.cond(
+        fits,
+        lambda: tf.ensure_shape(cut, [*square, 1]),
+        lambda: _to_uint8(tf.image.resize(cut, square, _AREA)),
+    )
+    if plan.flip:
+        cut = tf.cond(draw[4] < 0.5, lambda: tf.reverse(cut, [1]), lambda: cut)
+    return cut
 
 
 def _window(

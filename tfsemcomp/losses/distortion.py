@@ -15,6 +15,21 @@ def mse(x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.squared_difference(x, x_hat), axis=(1, 2, 3))
 
 
+def ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
+    """SSIM of each picture at its own scale, mean over positions and channels.
+
+    Args:
+        x: float32 [B,H,W,C] with static H and W of at least 11, values in [0, peak] or
+            any other range of that width.
+        x_hat: the same shape.
+        peak: width of the range.
+    Returns: float32 [B] in [-1, 1].
+    Source: Wang et al., Image quality assessment, IEEE TIP 2004.
+    """
+    luminance, contrast = _ssim_terms(x, x_hat, peak)
+    return tf.reduce_mean(luminance * contrast, axis=(1, 2, 3))
+
+
 def ms_ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
     """Multi-scale SSIM of each picture, finite with finite gradients everywhere.
 

@@ -3,6 +3,8 @@
 Its weights are the user's (trunks.py); nothing of them is ever exported.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -57,3 +59,24 @@ class Teacher(tf.keras.Model):
     def set_classifier(self, kernel: np.ndarray) -> None:
         """Takes the linear classifier, without bias, that `linear_probe` fitted."""
         self.kernel.assign(kernel)
+
+
+def feature_function(
+    network: str, weights: str, layers: Sequence[str]
+) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """What some layers of a frozen ImageNet network see, for losses.
+
+    Args:
+        network: "mobilenet" or "vgg16".
+        weights: "imagenet", which Keras downloads, or the path of an npz.
+        layers: names of layers, at least one.
+    Returns: pictures float [B,H,W,3] in [0, 255] -> [B,h,w,C] of each layer.
+    Raises: as `trunks.build`.
+    """
+    trunk = trunks.build(network, weights, layers)
+
+    def features(images: tf.Tensor) -> list[tf.Tensor]:
+        found = trunk(trunks.preprocess(network, images), training=False)
+        return list(found) if len(layers) > 1 else [found]
+
+    return features

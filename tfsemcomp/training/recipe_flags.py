@@ -89,6 +89,7 @@ class Run:
         plan: pipeline.Augmentation,
         weights: Sequence[float] | None = None,
         shuffle_buffer: int = 4096,
+        planes: Sequence[str] = (),
     ) -> loop.Batches:
         """The training data for `loop.fit`.
 
@@ -96,6 +97,7 @@ class Run:
             plan: what is done to each picture.
             weights: share of each source, see `pipeline.training_batches`.
             shuffle_buffer: records held for shuffling, see there.
+            planes: features that hold maps, see there.
         """
 
         def make(
@@ -111,22 +113,32 @@ class Run:
                 shuffle_buffer=shuffle_buffer,
                 skip_corrupt=self.skip_corrupt,
                 input_context=input_context,
+                planes=planes,
             )
 
         return make
 
     def validation_batches(
-        self, batch_size: int = 8
+        self,
+        batch_size: int = 8,
+        crop: int | None = None,
+        planes: Sequence[str] = (),
     ) -> Callable[[], tf.data.Dataset] | None:
         """The data to measure on for `loop.fit`; None without `--validation`.
 
         Args:
             batch_size: pictures in a batch.
+            crop: side of the pictures; None for that of the training.
+            planes: features that hold maps, see `pipeline.training_batches`.
         """
         if self.validation is None:
             return None
         return lambda: pipeline.evaluation_batches(
-            self.validation, batch_size, self.crop, skip_corrupt=self.skip_corrupt
+            self.validation,
+            batch_size,
+            crop or self.crop,
+            skip_corrupt=self.skip_corrupt,
+            planes=planes,
         )
 
 

@@ -8,32 +8,30 @@ Needs:  pip install tfsemcomp[bench] (JPEG XL); pbmtojbg of JBIG-KIT, or that co
         left out.
 Cost:   about 10 minutes on one core, most of it JPEG XL's; leave the machine idle.
 Expect: half the bytes of JPEG XL for label maps, 85 % for edge maps.
-Result: OUT/context_mixing.json and .md.
+Result: OUT/context_mixing.json and .md; parts that were measured before stay.
 
-Sets (`--sets`):
+Parts:
   camvid          label maps of CamVid's validation split, 12 classes
   bsds500, kodak  edge maps (tfsemcomp/semantics/edges.py, `--method`, `--threshold`) of
                   BSDS500's validation split and of the Kodak photos, at 1/1, 1/2, 1/4
-Means are of whole files, or of the plane's payload in ours, in bytes; every one was
-decoded and compared. "primed" starts from maps of the training split (camvid) or of
-BSDS500's training photos at the same scale. Rivals get what suits them best: 1-bit PNG
-and 0 and 255 or 0 and 1 for edges, whichever is smaller.
+  times           seconds to encode and to decode a label map of 1024x512 that is put
+                  together from four of CamVid, and a photo's edge map; and of the first
+                  call in a process, with an empty cache of compiled code and a full one
 
-Times (`--times`): seconds each way for a label map of 1024x512 that is put together
-from four of CamVid, for the first edge map of each set, and to the end of the first
-call in a process with an empty cache of compiled code, and with a full one.
+Bytes are means of whole files, in ours of the plane's payload; all were decoded and
+compared. "primed" starts from maps of CamVid's training split, or of BSDS500's training
+photos at the same scale. Rivals get what suits them best: 1-bit PNG, and for WebP and
+JPEG XL the smaller one of lines of value 1 and of value 255.
 """
 
 import functools
 import io
-import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,27 +44,27 @@ from tfsemcomp import images
 from tfsemcomp.data import label_maps
 from tfsemcomp.entropy import context_mixing
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import markdown, provenance, timing
+from tfsemcomp.evaluation import benchmark_parts, markdown, timing
 from tfsemcomp.semantics import edges
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the sets.", required=True)
 _OUT = flags.DEFINE_string("out", "results/context_mixing", "Folder for the results.")
-_SETS = flags.DEFINE_list("sets", ["camvid", "bsds500", "kodak"], "What to measure.")
+_PARTS = flags.DEFINE_list(
+    "parts", ["camvid", "bsds500", "kodak", "times"], "What to measure."
+)
 _METHOD = flags.DEFINE_enum(
     "method", edges.DEFAULT_METHOD, edges.METHODS, "How edges are found."
 )
 _THRESHOLD = flags.DEFINE_float("threshold", None, "Of the method; default: its own.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Maps of a set; default: all.", 1)
 _PRIMING = flags.DEFINE_integer("priming_maps", 200, "Maps to learn from, at most.", 1)
-_TIMES = flags.DEFINE_boolean("times", True, "Measure times, too.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Runs whose median counts.", 1)
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two maps of each, once.")
-flags.register_validator(
-    "sets",
-    lambda found: found and set(found) <= {"camvid", "bsds500", "kodak"},
-    message="must be some of camvid, bsds500, kodak",
-)
 
+_SETS = ("camvid", "bsds500", "kodak")
+_FOLDERS = {"bsds500": "bsds500/images/val", "kodak": "kodak"}
+# Edges are learnt from these.
+_LEARNT = "bsds500/images/train"
 _CLASSES = 12
 _WIDE = (512, 1024)
 _JBIG = "pbmtojbg"
@@ -88,17 +86,13 @@ print(time.perf_counter() - start)
 Coder = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], np.ndarray]]
 
 
-def spread(paths: Sequence[pathlib.Path], limit: int | None) -> list[pathlib.Path]:
-    """At most `limit` of the paths, evenly spread."""
+def listed(folder: str, limit: int | None) -> list[pathlib.Path]:
+    """At most `limit` pictures of a folder of the data, evenly spread."""
+    paths = images.list_images(os.path.join(_DATA_DIR.value, folder))
     if not paths:
-        raise SemCompError("a set has no picture; see --data_dir.")
+        raise SemCompError(f"{folder} has no picture; see --data_dir.")
     limit = min(limit or len(paths), 2 if _SMOKE.value else len(paths), len(paths))
     return [paths[i] for i in np.linspace(0, len(paths) - 1, limit).astype(int)]
-
-
-def listed(*parts: str, limit: int | None) -> list[pathlib.Path]:
-    """Pictures of a folder of the data."""
-    return spread(images.list_images(os.path.join(_DATA_DIR.value, *parts)), limit)
 
 
 def edge_maps(paths: Sequence[pathlib.Path]) -> list[np.ndarray]:
@@ -232,37 +226,30 @@ def measure(
 
 
 def measure_labels() -> dict[str, Any]:
-    """CamVid."""
-    train = listed("camvid", "labels", "train", limit=_PRIMING.value)
-    test = listed("camvid", "labels", "val", limit=_LIMIT.value)
+    """CamVid's label maps."""
+    train = listed("camvid/labels/train", _PRIMING.value)
+    test = listed("camvid/labels/val", _LIMIT.value)
     primed = context_mixing.prime(map(label_maps.read, train), _CLASSES)
     planes = [label_maps.read(path) for path in test]
-    return {"camvid labels": measure(planes, _CLASSES, primed)}
+    return {"labels": measure(planes, _CLASSES, primed)}
 
 
-def measure_edges(names: Sequence[str]) -> dict[str, Any]:
-    """Edge maps of sets of photos at each scale."""
-    train = listed("bsds500", "images", "train", limit=_PRIMING.value)
-    learnt = edge_maps(train)
-    folders = {"bsds500": ("bsds500", "images", "val"), "kodak": ("kodak",)}
-    found = {
-        name: edge_maps(listed(*folders[name], limit=_LIMIT.value)) for name in names
-    }
-    result = {}
+def measure_edges(folder: str) -> dict[str, Any]:
+    """Edge maps of a folder of photos at each scale."""
+    learnt = edge_maps(listed(_LEARNT, _PRIMING.value))
+    planes = edge_maps(listed(folder, _LIMIT.value))
+    result = {"method": _METHOD.value, "threshold": _THRESHOLD.value}
     for scale in edges.SCALES:
-        primed = context_mixing.prime(
-            (edges.downscale(plane, scale) for plane in learnt), 2
-        )
-        for name, planes in found.items():
-            small = [edges.downscale(plane, scale) for plane in planes]
-            result[f"{name} edges 1/{scale}"] = measure(small, 2, primed)
+        smaller = functools.partial(edges.downscale, scale=scale)
+        primed = context_mixing.prime(map(smaller, learnt), 2)
+        result[f"edges 1/{scale}"] = measure(list(map(smaller, planes)), 2, primed)
     return result
 
 
 def wide_labels() -> np.ndarray:
     """A label map of 1024x512 from four of CamVid."""
-    paths = images.list_images(os.path.join(_DATA_DIR.value, "camvid/labels/val"))
-    maps = [label_maps.read(path) for path in (spread(paths, 4) * 4)[:4]]
+    paths = (4 * listed("camvid/labels/val", 4))[:4]
+    maps = [label_maps.read(path) for path in paths]
     rows = [np.hstack(maps[:2]), np.hstack(maps[2:])]
     whole = np.vstack(rows)
     factors = [-(-want // have) for want, have in zip(_WIDE, whole.shape, strict=True)]
@@ -284,36 +271,37 @@ def first_call(symbols: int, cache: str) -> float:
     return float(done.stdout)
 
 
-def measure_times() -> dict[str, Any]:
+def measure_times() -> dict[str, float]:
     """Seconds of first calls, and of both ways once compiled."""
-    result: dict[str, Any] = {}
+    result: dict[str, float] = {}
     for name, symbols in (("labels", _CLASSES), ("edges", 2)):
         with tempfile.TemporaryDirectory() as cache:
             result[f"{name}, first call, compiling"] = first_call(symbols, cache)
             result[f"{name}, first call, compiled"] = first_call(symbols, cache)
-    planes = {}
-    if "camvid" in _SETS.value:
-        planes["labels 1024x512"] = (wide_labels(), _CLASSES)
-    folders = {"bsds500": ("bsds500", "images", "val"), "kodak": ("kodak",)}
-    for name in folders.keys() & set(_SETS.value):
-        plane = edge_maps(listed(*folders[name], limit=1))[0]
-        planes[f"{name} edges"] = (plane, 2)
-    repeats = 1 if _SMOKE.value else _REPEATS.value
+    planes = {
+        "labels 1024x512": (wide_labels(), _CLASSES),
+        "edges of a photo": (edge_maps(listed(_FOLDERS["bsds500"], 1))[0], 2),
+    }
+    works: dict[str, Callable[[], Any]] = {}
     for name, (plane, symbols) in planes.items():
         data = context_mixing.encode(plane, symbols)
-        works = {
-            f"{name}, encode": lambda p=plane, s=symbols: context_mixing.encode(p, s),
-            f"{name}, decode": lambda d=data, p=plane, s=symbols: context_mixing.decode(
-                d, *p.shape, s
-            ),
-        }
-        result |= timing.seconds(works, repeats)
-    return result
+        works[f"{name}, encode"] = functools.partial(
+            context_mixing.encode, plane, symbols
+        )
+        works[f"{name}, decode"] = functools.partial(
+            context_mixing.decode, data, *plane.shape, symbols
+        )
+    return result | timing.seconds(works, 1 if _SMOKE.value else _REPEATS.value)
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The result as tables in Markdown."""
-    found = result["sets"]
+    """What was measured as tables in Markdown."""
+    found = {
+        f"{part} {name}": one
+        for part in _SETS
+        for name, one in result.get(part, {}).items()
+        if isinstance(one, dict)
+    }
     coders = list(
         dict.fromkeys(name for one in found.values() for name in one["bytes"])
     )
@@ -327,43 +315,25 @@ def describe(result: dict[str, Any]) -> str:
         for name, one in found.items()
     ]
     head = ["mean bytes", "maps", *coders, "cold / JPEG XL", "primed / JPEG XL"]
-    text = markdown.table(head, lines)
-    if "seconds" in result:
-        times = [[name, f"{value:.3f}"] for name, value in result["seconds"].items()]
-        text += "\n\n" + markdown.table(["what", "seconds"], times)
-    return text + "\n"
+    times = [[what, f"{value:.3f}"] for what, value in result.get("times", {}).items()]
+    tables = [markdown.table(head, lines), markdown.table(["what", "seconds"], times)]
+    return "\n\n".join(tables) + "\n"
 
 
 def main(argv: list[str]) -> None:
-    """Measures and writes the results."""
+    """Measures the parts and writes their results."""
     del argv
-    start = time.perf_counter()
-    sets: dict[str, Any] = {}
-    if "camvid" in _SETS.value:
-        sets |= measure_labels()
-    photos = [name for name in ("bsds500", "kodak") if name in _SETS.value]
-    if photos:
-        sets |= measure_edges(photos)
-    result: dict[str, Any] = {"sets": sets}
-    if _TIMES.value:
-        result["seconds"] = measure_times()
-    result |= {
-        "method": _METHOD.value,
-        "threshold": _THRESHOLD.value,
-        "priming_maps": _PRIMING.value,
-        "spent_s": time.perf_counter() - start,
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-    }
-    text = describe(result)
     out = pathlib.Path(_OUT.value)
     if _SMOKE.value:
         out /= "smoke"
-    out.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(result, indent=1) + "\n"
-    images.write_atomic(out / "context_mixing.json", content.encode())
-    images.write_atomic(out / "context_mixing.md", text.encode())
+    parts: dict[str, Callable[[], dict[str, Any]]] = {"camvid": measure_labels}
+    for name, folder in _FOLDERS.items():
+        parts[name] = functools.partial(measure_edges, folder)
+    parts["times"] = measure_times
+    path = out / "context_mixing.json"
+    result = benchmark_parts.measure(path, _PARTS.value, parts)
+    text = describe(result)
+    images.write_atomic(path.with_suffix(".md"), text.encode("utf-8"))
     print(text)
 
 

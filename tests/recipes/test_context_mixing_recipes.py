@@ -27,25 +27,27 @@ class ContextMixingRecipesTest(SemCompTestCase):
         output = self.run_recipe_test(
             "recipes/benchmark_context_mixing.py",
             f"--data_dir={data}",
-            "--sets=camvid,bsds500",
+            "--parts=camvid,bsds500,times",
             "--out=out",
             "--smoke",
         )
         path = self.folder / "out" / "smoke" / "context_mixing.json"
         result = json.loads(path.read_text(encoding="utf-8"))
-        names = ["camvid labels", *(f"bsds500 edges 1/{scale}" for scale in (1, 2, 4))]
-        self.assertEqual(list(result["sets"]), names)
-        for name, found in result["sets"].items():
-            self.assertEqual(found["maps"], 2)
-            coders = {"PNG", "WebP", "JPEG XL e9", "ours, cold", "ours, primed"}
-            self.assertContainsSubset(coders, found["bytes"])
+        found = {"camvid labels": result["camvid"]["labels"]}
+        for scale in (1, 2, 4):
+            name = f"edges 1/{scale}"
+            found[f"bsds500 {name}"] = result["bsds500"][name]
+        coders = {"PNG", "WebP", "JPEG XL e9", "ours, cold", "ours, primed"}
+        for name, one in found.items():
+            self.assertEqual(one["maps"], 2)
+            self.assertContainsSubset(coders, one["bytes"])
             self.assertIn(f"| {name} | 2 |", output)
         expected = [len(context_mixing.encode(labels(seed), 12)) for seed in range(2)]
-        found = result["sets"]["camvid labels"]
-        self.assertEqual(found["bytes"]["ours, cold"], np.mean(expected))
+        sizes = result["camvid"]["labels"]["bytes"]
+        self.assertEqual(sizes["ours, cold"], np.mean(expected))
         # Both splits hold the same maps here.
-        self.assertLess(found["bytes"]["ours, primed"], found["bytes"]["ours, cold"])
-        seconds = result["seconds"]
+        self.assertLess(sizes["ours, primed"], sizes["ours, cold"])
+        seconds = result["times"]
         for name in ("labels", "edges"):
             compiling = seconds[f"{name}, first call, compiling"]
             self.assertGreater(compiling, seconds[f"{name}, first call, compiled"])

@@ -15,6 +15,7 @@ within .0075 of the diagonal (tfsemcomp/metrics/boundaries.py).
 """
 
 import json
+import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,8 @@ def enter(options: Options, found: Mapping[str, Any]) -> None:
     """Enters scores and the best threshold in a model's card."""
     model = edges.find_model(options.get("model"))
     scores = {name: value for name, value in found.items() if name != "curve"}
-    results = {**model.card.get("results", {}), _DATA.value.rpartition("/")[2]: scores}
+    own = {"data": os.path.basename(_DATA.value), **scores}
+    results = {**model.card.get("results", {}), "boundaries": own}
     card = {**model.card, edges.THRESHOLD: found["threshold"], "results": results}
     manifest.add(model.path.parents[1], card, model.default)
 

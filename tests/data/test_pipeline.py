@@ -220,3 +220,61 @@ class PipelineTest(SemCompTestCase):
             pipeline.training_batches([], 1, self.plan, 1)
         with self.assertRaisesRegex(ValueError, "`weights`"):
             pipeline.training_batches([self.source], 1, self.plan, 1, weights=[1, 2])
+
+
+class PlanesTest(SemCompTestCase):
+    """Maps are cut as their images are: here each is a channel of its image."""
+
+    KEYS = ("edges/encoded", "roi/encoded")
+
+    def setUp(self):
+        super().setUp()
+        pictures = [smooth_image(40, 50, seed) for seed in range(4)]
+        stream = (
+            records.Record(
+                png(picture),
+                f"{number}.png",
+                40,
+                50,
+                edges=png(picture[..., 0]),
+                roi=png(picture[..., 1]),
+            )
+            for number, picture in enumerate(pictures)
+        )
+        records.write_shards(stream, str(self.folder), "train", 1, [])
+        self.source = (str(self.folder), "train")
+
+    def batch(self, plan, keys=KEYS):
+        stream = pipeline.training_batches([self.source], 8, plan, 3, planes=keys)
+        return next(stream.as_numpy_iterator())
+
+    def test_cut_and_flipped_as_the_image(self):
+        plan = pipeline.Augmentation(24, colour=0.0, resized=0.0)
+        found = self.batch(plan)
+        self.assertEqual(found["planes"].shape, (8, 24, 24, 2))
+        np.testing.assert_array_equal(found["planes"], found["image"][..., :2])
+        (alone,) = np.split(self.batch(plan, self.KEYS[1:])["planes"], 1)
+        np.testing.assert_array_equal(alone, found["planes"][..., 1:])
+
+    def test_resized_as_the_image(self):
+        found = self.batch(pipeline.Augmentation(24, colour=0.0))
+        difference = found["planes"] - found["image"][..., :2].astype(float)
+        self.assertLess(np.abs(difference).mean(), 4)
+
+    def test_a_line_that_is_scaled_down_stays(self):
+        lines = np.zeros([48, 48], np.uint8)
+        lines[:, 10] = 255
+        square = pipeline.centre_square(lines[..., None], 24, "area")
+        np.testing.assert_array_equal(square[:, 5, 0], 128)
+
+    def test_evaluation_gives_the_middle(self):
+        stream = pipeline.evaluation_batches(self.source, 4, 40, planes=self.KEYS)
+        found = next(stream.as_numpy_iterator())
+        np.testing.assert_array_equal(found["planes"], found["image"][..., :2])
+
+    def test_records_without_the_map_are_named(self):
+        stream = pipeline.evaluation_batches(
+            self.source, 4, 40, planes=["layer/fine/map"]
+        )
+        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "layer/fine/map"):
+            next(stream.as_numpy_iterator())

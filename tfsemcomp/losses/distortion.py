@@ -19,10 +19,9 @@ def ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
     """SSIM of each picture at its own scale, mean over positions and channels.
 
     Args:
-        x: float32 [B,H,W,C] with static H and W of at least 11, values in [0, peak] or
-            any other range of that width.
-        x_hat: the same shape.
-        peak: width of the range.
+        x: float32 [B,H,W,C] with static H and W of at least 11, values in [0, peak].
+        x_hat: the same shape and range.
+        peak: largest value.
     Returns: float32 [B] in [-1, 1].
     Source: Wang et al., Image quality assessment, IEEE TIP 2004.
     """

@@ -87,13 +87,14 @@ SIZES = {
 class LossWeights:
     """Weights of the terms; 0 leaves a term out.
 
-    Pictures are in [-1, 1] in all of them. `START` and `FULL` of a term are the steps
-    where its weight begins to rise from zero and where it is reached.
+    `START` and `FULL` of a term are the steps where its weight begins to rise from zero
+    and where it is reached.
 
     Attributes:
         gan: of the adversarial loss.
-        l1: of the mean absolute error.
-        ssim: of 1 - SSIM.
+        l1: of the mean absolute error of pictures in [-1, 1].
+        ssim: of 1 - SSIM of pixels in [0, 255]. A published code measured pictures in
+            [-1, 1] with the constants of [0, 1].
         features: of the features' distance.
         latent: of the mean absolute difference between z and the decoded picture's mu;
             it trains the generator alone.
@@ -417,7 +418,7 @@ class Conceptual(tf.keras.Model):
         terms = {
             "gan": adversarial.generator_loss(fake, self.gan_mode),
             "l1": tf.reduce_mean(tf.abs(x - x_hat)),
-            "ssim": tf.reduce_mean(1 - distortion.ssim(x, x_hat, peak=2.0)),
+            "ssim": tf.reduce_mean(1 - distortion.ssim(pixels, _to_pixels(x_hat))),
             "features": self._feature_distance(pixels, x_hat),
             "latent": tf.constant(0.0),
             "prior": tf.reduce_mean(nats),

@@ -71,9 +71,8 @@ def extract(
     check_options(method, threshold=threshold, sigma=sigma, model=model)
     images.check_pixels(image)
     if method == "learned":
-        network = _network(model)
-        threshold = _threshold(network) if threshold is None else threshold
-        ridges = suppress(_learned_strength(image, network))
+        threshold = _threshold(model) if threshold is None else threshold
+        ridges = suppress(_learned_strength(image, _network(model)))
         return thin((ridges >= threshold).astype(np.uint8))
     threshold = THRESHOLDS[method] if threshold is None else threshold
     if method == "canny":
@@ -411,9 +410,10 @@ def _network(model: Model) -> Runner:
     return model if hasattr(model, "call") else runner.shared(find_model(model))
 
 
-def _threshold(network: Runner) -> float:
+def _threshold(model: Model) -> float:
     """What the card says is best, or the default."""
-    info = getattr(network, "model", None)
+    is_runner = hasattr(model, "call")
+    info = getattr(model, "model", None) if is_runner else find_model(model)
     card = {} if info is None else info.card
     return card.get(THRESHOLD, THRESHOLDS["learned"])
 

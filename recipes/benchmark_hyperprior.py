@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
 import tfsemcomp
 from tfsemcomp import images
@@ -35,8 +35,9 @@ from tfsemcomp.errors import SemCompError
 from tfsemcomp.evaluation import (
     anchors,
     bd_rate,
+    benchmark_parts,
     curves,
-    provenance,
+    model_cards,
     sweep,
     table,
     timing,
@@ -357,17 +358,16 @@ def reference_step(batch: Any) -> Callable[[], Any]:
 
 def write_cards(result: dict[str, Any]) -> None:
     """Enters each model's own points into its card."""
-    for model in manifest.list_models():
-        own = [p for p in result["rates"]["points"] if p["model"] == model.name]
-        if not own:
-            continue
-        card = dict(model.card)
-        card["results"] = {
-            "command": "python recipes/benchmark_hyperprior.py --images=kodak --card",
-            "data": f"{result['rates']['images']} Kodak photos, never trained on",
-            "points": own,
-        }
-        manifest.add(model.path.parents[1], card, model.default)
+    points: dict[str, list[Any]] = {}
+    for point in result["rates"]["points"]:
+        points.setdefault(point["model"], []).append(point)
+    common = {
+        "command": "python recipes/benchmark_hyperprior.py --images=kodak --card",
+        "data": f"{result['rates']['images']} Kodak photos, never trained on",
+    }
+    model_cards.enter_results(
+        {model: {**common, "points": own} for model, own in points.items()}
+    )
 
 
 def _mean(values: Any) -> float:
@@ -377,33 +377,17 @@ def _mean(values: Any) -> float:
 def main(argv: list[str]) -> None:
     """Runs the parts and writes their results."""
     del argv
-    unknown = set(_PARTS.value) - {"rates", "coding", "training"}
-    if unknown:
-        raise ValueError(f"`parts` must be rates, coding, training; got {unknown}.")
     out, paths = pathlib.Path(_OUT.value), images.list_images(_IMAGES.value)
     if _SMOKE.value:
         out, paths = out / "smoke", paths[:1]
         for name, value in _SMALL.items():
             setattr(flags.FLAGS, name, value)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "hyperprior.json"
-    result = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    result |= {
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
+    parts = {
+        "rates": lambda: measure_rates(out, paths),
+        "coding": lambda: measure_coding(images.read(paths[0])),
+        "training": measure_training,
     }
-    for part in _PARTS.value:
-        logging.info("measuring %s", part)
-        if part == "rates":
-            result[part] = measure_rates(out, paths)
-        elif part == "coding":
-            result[part] = measure_coding(images.read(paths[0]))
-        else:
-            result[part] = measure_training()
-        text = json.dumps(result, indent=1)
-        images.write_atomic(path, text.encode("utf-8") + b"\n")
-        print(json.dumps({part: result[part]}, indent=1))
+    result = benchmark_parts.measure(out / "hyperprior.json", _PARTS.value, parts)
     if _CARD.value and not _SMOKE.value:
         write_cards(result)
 

@@ -18,19 +18,25 @@ Parts:
             and MS-SSIM of original and picture anew in each iteration
 """
 
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 import tfsemcomp
 from tfsemcomp import images
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import curves, provenance, sweep, table, timing
+from tfsemcomp.evaluation import (
+    benchmark_parts,
+    curves,
+    model_cards,
+    sweep,
+    table,
+    timing,
+)
 from tfsemcomp.serving import manifest
 
 _PARTS = flags.DEFINE_list("parts", ["rates"], "rates, coding, training.")
@@ -323,18 +329,12 @@ def naive_step(batch: Any) -> Callable[[], Any]:
 
 def write_cards(result: dict[str, Any]) -> None:
     """Enters each model's own points into its card."""
-    for model in manifest.list_models():
-        own = result["rates"]["models"].get(model.name)
-        if own is None:
-            continue
-        card = dict(model.card)
-        card["results"] = {
-            **card.get("results", {}),
-            "command": "python recipes/benchmark_rnn.py --images=kodak --card",
-            "data": f"{result['rates']['images']} Kodak photos, never trained on",
-            **own,
-        }
-        manifest.add(model.path.parents[1], card, model.default)
+    common = {
+        "command": "python recipes/benchmark_rnn.py --images=kodak --card",
+        "data": f"{result['rates']['images']} Kodak photos, never trained on",
+    }
+    models = result["rates"]["models"]
+    model_cards.enter_results({model: {**common, **models[model]} for model in models})
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -344,33 +344,17 @@ def _mean(values: Sequence[float]) -> float:
 def main(argv: list[str]) -> None:
     """Runs the parts and writes their results."""
     del argv
-    unknown = set(_PARTS.value) - {"rates", "coding", "training"}
-    if unknown:
-        raise ValueError(f"`parts` must be rates, coding, training; got {unknown}.")
     out, paths = pathlib.Path(_OUT.value), images.list_images(_IMAGES.value)
     if _SMOKE.value:
         out, paths = out / "smoke", paths[:1]
         for name, value in _SMALL.items():
             setattr(flags.FLAGS, name, value)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "rnn.json"
-    result = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    result |= {
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
+    parts = {
+        "rates": lambda: measure_rates(out, paths),
+        "coding": lambda: measure_coding(images.read(paths[0])),
+        "training": measure_training,
     }
-    for part in _PARTS.value:
-        logging.info("measuring %s", part)
-        if part == "rates":
-            result[part] = measure_rates(out, paths)
-        elif part == "coding":
-            result[part] = measure_coding(images.read(paths[0]))
-        else:
-            result[part] = measure_training()
-        text = json.dumps(result, indent=1)
-        images.write_atomic(path, text.encode("utf-8") + b"\n")
-        print(json.dumps({part: result[part]}, indent=1))
+    result = benchmark_parts.measure(out / "rnn.json", _PARTS.value, parts)
     if _CARD.value and not _SMOKE.value:
         write_cards(result)
 

@@ -12,26 +12,16 @@ cam_topk and class_features float32 [B,H,W] in [0, 1], logits float32 [B,classes
 
 import json
 import pathlib
-import subprocess
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app
 
 from tfsemcomp.errors import SemCompError
+from tfsemcomp.evaluation import model_cards
 from tfsemcomp.models import msroi_cnn
-from tfsemcomp.serving import export, manifest
+from tfsemcomp.serving import export
 
-_RUN = flags.DEFINE_string("run", None, "Folder of train_msroi.py.", required=True)
-_NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
-_OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
-_VERSION = flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1)
-_DEFAULT = flags.DEFINE_boolean("default", True, "Make it msroi_jpeg's default.")
-_SUMMARY = flags.DEFINE_string("summary", "", "What it is, for the card.")
-_DATA = flags.DEFINE_multi_string("data", [], "name=terms, for the card; repeatable.")
-_RECIPE = flags.DEFINE_multi_string(
-    "recipe", [], "Command that trained it, for the card; repeatable."
-)
-_STEPS = flags.DEFINE_integer("steps", 0, "Optimizer steps, for the card.")
+_CARD = model_cards.define("msroi_jpeg", default=True)
 
 
 class MsroiModule(tf.Module):
@@ -77,42 +67,22 @@ def load_network(run: pathlib.Path) -> tuple[msroi_cnn.MsroiCnn, dict]:
     return network, record
 
 
-def git_commit() -> str:
-    """Commit of the checkout that exports."""
-    command = ["git", "rev-parse", "HEAD"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or "unknown"
-
-
 def main(argv: list[str]) -> None:
     """Writes model, card and manifest."""
     del argv
-    network, record = load_network(pathlib.Path(_RUN.value))
-    root = pathlib.Path(_OUT.value) / _NAME.value
+    network, record = load_network(_CARD.run)
     module = MsroiModule(network)
     signatures = {"analyze": module.analyze}
-    path = export.export(signatures, root, _VERSION.value)
-    card = {
-        "name": _NAME.value,
-        "version": _VERSION.value,
-        "system": "msroi_jpeg",
-        "summary": _SUMMARY.value,
-        "parameters": network.count_params(),
-        "network": record["network"],
-        "classes": record["classes"],
-        "signatures": {
+    path = export.export(signatures, _CARD.root, _CARD.version)
+    _CARD.write(
+        path,
+        parameters=network.count_params(),
+        classes=record["classes"],
+        signatures={
             "analyze": "image float32 [B,H,W,3] 0..255 -> cam_topk, class_features "
             "float32 [B,H,W] 0..1; logits float32 [B,classes]"
         },
-        "recipe": _RECIPE.value,
-        "steps": _STEPS.value or record["flags"]["steps"],
-        "data": dict(pair.split("=", 1) for pair in _DATA.value),
-        "git_commit": git_commit(),
-        "sha256": manifest.sha256(path / "saved_model.pb"),
-        "results": {},
-    }
-    manifest.add(pathlib.Path(_OUT.value), card, _DEFAULT.value)
-    print(json.dumps({"model": str(path), "parameters": card["parameters"]}))
+    )
 
 
 if __name__ == "__main__":

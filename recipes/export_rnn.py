@@ -14,8 +14,6 @@ as in adaptive files. Signatures and what they take:
 `tfsemcomp.models.recurrent_module.RecurrentModule`.
 """
 
-import json
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,14 +22,12 @@ from absl import app, flags, logging
 
 from tfsemcomp.codecs import rnn
 from tfsemcomp.data import pipeline, reading, records
-from tfsemcomp.evaluation import provenance
+from tfsemcomp.evaluation import model_cards
 from tfsemcomp.models import recurrent_autoencoder, recurrent_module
 from tfsemcomp.models.recurrent_transforms import STRIDE
-from tfsemcomp.serving import manifest
 from tfsemcomp.training import bit_predictor
 
-_RUN = flags.DEFINE_string("run", None, "train_rnn.py's folder.", required=True)
-_NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
+_CARD = model_cards.define("rnn")
 _DATA_RECORDS = flags.DEFINE_list(
     "data", None, "folder:split pairs of records to fit the contexts to.", required=True
 )
@@ -41,18 +37,6 @@ _HIDDEN = flags.DEFINE_integer("hidden", 128, "Units of the contexts' network.",
 _GROUPS = flags.DEFINE_integer("groups", 16, "Of channels, coded in turn.", 1)
 _STEPS_CONTEXTS = flags.DEFINE_integer("context_steps", 3000, "Steps to fit them.", 1)
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes the fit and its stopped cells.")
-_OUT = flags.DEFINE_string("out", "saved_models", "Folder of models.")
-_VERSION = flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1)
-_DEFAULT = flags.DEFINE_boolean("default", False, "Make it rnn's default.")
-_SUMMARY = flags.DEFINE_string("summary", "", "What it is, for the card.")
-_TERMS = flags.DEFINE_multi_string(
-    "terms", [], "name=terms of the data, for the card; repeatable."
-)
-_RECIPE = flags.DEFINE_multi_string(
-    "recipe", [], "Command that trained it, for the card; repeatable."
-)
-_STEPS = flags.DEFINE_integer("steps", 0, "Optimizer steps, for the card.")
-_SEEN = flags.DEFINE_integer("images_seen", 0, "Crops seen, for the card.")
 
 
 def training_codes(
@@ -101,10 +85,7 @@ def _pictures() -> Iterator[np.ndarray]:
 def main(argv: list[str]) -> None:
     """Writes model, contexts, card and manifest."""
     del argv
-    run = pathlib.Path(_RUN.value)
-    model = recurrent_autoencoder.load_run(str(run))
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    flag_values = record["flags"]
+    model = recurrent_autoencoder.load_run(str(_CARD.run))
     codes, stops = training_codes(model)
     raw = sum(np.count_nonzero(item) for item in codes)
     fitted = bit_predictor.fit(
@@ -116,28 +97,14 @@ def main(argv: list[str]) -> None:
         seed=_SEED.value,
     )
     logging.info("contexts fitted to %d bits of %d pictures", raw, len(codes))
-    root = pathlib.Path(_OUT.value) / _NAME.value
-    path = recurrent_module.export_model(model, fitted, root, _VERSION.value)
-    card = {
-        "name": _NAME.value,
-        "version": _VERSION.value,
-        "system": "rnn",
-        "summary": _SUMMARY.value,
-        "parameters": sum(
+    path = recurrent_module.export_model(model, fitted, _CARD.root, _CARD.version)
+    _CARD.write(
+        path,
+        parameters=sum(
             int(np.prod(weight.shape)) for weight in model.transforms.weights
         ),
-        "network": record["network"],
-        "codes": recurrent_module.facts(model),
-        "recipe": _RECIPE.value,
-        "steps": _STEPS.value or flag_values["steps"],
-        "images_seen": _SEEN.value or flag_values["steps"] * flag_values["batch"],
-        "data": dict(pair.split("=", 1) for pair in _TERMS.value),
-        "git_commit": provenance.commit(),
-        "sha256": manifest.sha256(path / "saved_model.pb"),
-        "results": {},
-    }
-    manifest.add(pathlib.Path(_OUT.value), card, _DEFAULT.value)
-    print(json.dumps({"model": str(path), "parameters": card["parameters"]}))
+        codes=recurrent_module.facts(model),
+    )
 
 
 if __name__ == "__main__":

@@ -19,12 +19,10 @@ differ, gains and conditions are interpolated between its rates. With
 `--distortion=ms_ssim` lmbda weighs 1 - MS-SSIM; start from an MSE run then.
 """
 
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
-from tfsemcomp.data import pipeline
-from tfsemcomp.models import hyperprior, runs
-from tfsemcomp.training import loop, recipe_flags, schedules, strategies
+from tfsemcomp.models import hyperprior
+from tfsemcomp.training import codec_training, recipe_flags
 
 _TRAINING = recipe_flags.define(
     hyperprior.SIZES,
@@ -40,48 +38,22 @@ _DISTORTION = flags.DEFINE_enum(
     "distortion", "mse", hyperprior.DISTORTIONS, "What lmbda weighs."
 )
 _LMBDA = flags.DEFINE_list("lmbda", ["0.013"], "Rising weights of the distortion.")
-_CLIP = flags.DEFINE_float("clip", 1.0, "Largest norm of all gradients.")
-_EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
-_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
+_FITTING = codec_training.define()
 
 
 def build_model(run: recipe_flags.Run) -> hyperprior.Hyperprior:
     """Makes the compiled model that the flags describe."""
     lmbdas = [float(text) for text in _LMBDA.value]
     model = hyperprior.Hyperprior(run.size, _VARIANT.value, lmbdas, _DISTORTION.value)
-    model.create_weights()
-    if _INIT.value and not run.smoke:
-        model.take_weights(hyperprior.load_run(_INIT.value))
-    optimizer = tf.keras.optimizers.Adam(
-        schedules.warm_cosine(run.learning_rate, run.steps),
-        global_clipnorm=_CLIP.value,
-        use_ema=_EMA.value > 0,
-        ema_momentum=_EMA.value,
-    )
-    model.compile(optimizer=optimizer)
+    _FITTING.start(model, run, hyperprior.load_run)
+    model.compile(optimizer=_FITTING.optimizer(run))
     return model
 
 
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    run = _TRAINING.read()
-    plan = pipeline.Augmentation(
-        crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
-    )
-    validation = run.validation_batches()
-    model = loop.fit(
-        lambda: build_model(run),
-        run.batches(plan),
-        run.fit_config(),
-        validation,
-        sources=run.records,
-    )
-    result = loop.measure(model, validation)
-    facts = {"flags": _TRAINING.values(), "validation": result}
-    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        runs.save(model, own, facts)
-    logging.info("validation: %s", result)
+    codec_training.fit(_TRAINING, build_model)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,12 @@ predictor needs for the codes: it makes them shorter when they are coded.
 from collections.abc import Callable
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 from tfsemcomp import trunks
-from tfsemcomp.data import pipeline
 from tfsemcomp.layers import conv_gru
-from tfsemcomp.models import recurrent_autoencoder, runs
-from tfsemcomp.training import loop, recipe_flags, schedules, strategies
+from tfsemcomp.models import recurrent_autoencoder
+from tfsemcomp.training import codec_training, recipe_flags
 
 DIAL = "dial"
 
@@ -60,6 +59,12 @@ _SCALE = flags.DEFINE_float("feature_scale", 1.0, "Weight of the features' error
 _NORMALISE = flags.DEFINE_boolean(
     "normalise_features", False, "Let layers count alike, whatever their magnitude."
 )
+_POOLED = flags.DEFINE_float(
+    "pooled_weight", 0.0, "Weight of the error of averaged features."
+)
+_ITERATIONS = flags.DEFINE_integer(
+    "iterations", None, "Train the first ones only; then all, in another run.", 1
+)
 _BETA = flags.DEFINE_float(
     "beta", 0.0, "What a bit per pixel is worth, as a share of the loss."
 )
@@ -68,9 +73,7 @@ _MASKED = flags.DEFINE_float("masked", 0.2, "Share of crops with stopped cells."
 _STOCHASTIC = flags.DEFINE_enum(
     "stochastic", "custom", ("custom", "yes", "no"), "Draw bits while training."
 )
-_CLIP = flags.DEFINE_float("clip", 1.0, "Largest norm of all gradients.")
-_EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
-_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
+_FITTING = codec_training.define()
 
 
 def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
@@ -100,39 +103,23 @@ def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoenc
         stochastic={"custom": None, "yes": True, "no": False}[_STOCHASTIC.value],
         masked=_MASKED.value,
     )
-    model.create_weights()
-    if _INIT.value and not run.smoke:
-        model.take_weights(recurrent_autoencoder.load_run(_INIT.value))
-    optimizer = tf.keras.optimizers.Adam(
-        schedules.warm_cosine(run.learning_rate, run.steps),
-        global_clipnorm=_CLIP.value,
-        use_ema=_EMA.value > 0,
-        ema_momentum=_EMA.value,
+    _FITTING.start(model, run, recurrent_autoencoder.load_run)
+    optimizer = _FITTING.optimizer(run)
+    model.compile(
+        optimizer,
+        feature_network(),
+        _SCALE.value,
+        _NORMALISE.value,
+        _POOLED.value,
+        _ITERATIONS.value,
     )
-    model.compile(optimizer, feature_network(), _SCALE.value, _NORMALISE.value)
     return model
 
 
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    run = _TRAINING.read()
-    plan = pipeline.Augmentation(
-        crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
-    )
-    validation = run.validation_batches()
-    model = loop.fit(
-        lambda: build_model(run),
-        run.batches(plan),
-        run.fit_config(),
-        validation,
-        sources=run.records,
-    )
-    result = loop.measure(model, validation)
-    facts = {"flags": _TRAINING.values(), "validation": result}
-    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        runs.save(model, own, facts)
-    logging.info("validation: %s", result)
+    codec_training.fit(_TRAINING, build_model)
 
 
 if __name__ == "__main__":

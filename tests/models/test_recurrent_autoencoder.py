@@ -238,6 +238,34 @@ class RecurrentAutoencoderTest(SemCompTestCase):
         self.assertGreater(float(plain), 1e4)
         self.assertLess(float(relative), 1)
 
+    def test_averages_of_features_may_count(self):
+        model, batch = a_model(machine_weight=1.0), a_batch()
+        found = {}
+        for weight in (0.0, 1.0, 3.0):
+            compiled(model, features=features, pooled_weight=weight)
+            model.reset_metrics()
+            found[weight] = float(model.test_step(batch)["machine"])
+        x = tf.cast(batch["image"], tf.float32)
+        error = tf.reduce_mean(model(x)["x_hat"] - x, axis=(2, 3)) ** 2
+        # Both layers are averages of the picture, and so have its own.
+        expected = float(tf.reduce_mean(error))
+        self.assertAlmostEqual((found[1.0] - found[0.0]) / expected, 1, places=3)
+        self.assertAlmostEqual((found[3.0] - found[0.0]) / expected, 3, places=3)
+
+    def test_the_first_iterations_can_be_trained_alone(self):
+        batch, found = a_batch(), {}
+        for iterations in (1, 2, 4):
+            model = compiled(a_model(beta=1.0), iterations=iterations)
+            found[iterations] = model.test_step(batch)
+        self.assertGreater(found[1]["loss"], found[2]["loss"])
+        self.assertGreater(found[2]["loss"], found[4]["loss"])
+        self.assertEqual(found[1]["ms_ssim_first"], found[4]["ms_ssim_first"])
+        self.assertEqual(found[1]["ms_ssim_first"], found[1]["ms_ssim"])
+        with self.assertRaisesRegex(ValueError, "`iterations` must be from 1 to 4"):
+            compiled(a_model(), iterations=5)
+        with self.assertRaisesRegex(ValueError, "`pooled_weight`"):
+            compiled(a_model(), pooled_weight=-1.0)
+
     def test_the_rate_counts_bits(self):
         model = compiled(a_model(beta=1.0))
         found = model.test_step(a_batch())

@@ -65,7 +65,7 @@ class HyperpriorRecipesTest(SemCompTestCase):
             f"--run={self.folder / 'first'}",
             "--name=hyperprior-test",
             f"--out={models}",
-            "--data=some photos=made here, free",
+            "--terms=some photos=made here, free",
             "--default",
         )
         os.environ["TFSEMCOMP_MODELS"] = str(models)

@@ -52,7 +52,7 @@ class MsroiRecipesTest(SemCompTestCase):
             f"--run={self.folder / 'run'}",
             "--name=msroi-test",
             f"--out={models}",
-            "--data=some photos=made here, free",
+            "--terms=some photos=made here, free",
         )
         self.assertIn("msroi-test", (models / "MANIFEST.json").read_text())
 

@@ -21,7 +21,8 @@ class CodeLength(layers.Layer):
         width: N.
     Call args:
         codes: float32 [T,B,h,w,C] of -1, 1, and 0 for what is not coded.
-    Returns: float32 [T,B,h,w,C], bits of each code, 0 for what is not coded.
+    Returns: float32 [T,B,h,w,C], bits of each code, 0 for what is not coded; for fewer
+        iterations fewer.
     """
 
     def __init__(self, iterations: int, width: int, **kwargs) -> None:
@@ -52,7 +53,7 @@ class CodeLength(layers.Layer):
             flat = tf.reshape(context, [-1, rows, columns, 3 * channels])
             inner = tf.cast(self.enter(flat), tf.float32)
             inner = tf.reshape(inner, [iterations, -1, rows, columns, self.width])
-            inner += self.table[:, None, None, None]
+            inner += self.table[:iterations, None, None, None]
             logits.append(self.leave(tf.nn.leaky_relu(inner)))
         logit = even * logits[0] + (1 - even) * logits[1]
         # -log2 of a logistic probability; linear in the code, whose gradient passes.

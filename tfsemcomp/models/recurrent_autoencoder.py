@@ -89,9 +89,12 @@ class RecurrentAutoencoder(tf.keras.Model):
 
         L = machine_weight L_machine + (1 - machine_weight) L_human
         L_human = 5000 (1 - MS-SSIM)
-        L_machine = feature_scale * mean over layers of MSE(features)
+        L_machine = feature_scale * mean over layers of (MSE(features)
+                    + pooled_weight * MSE(features averaged over the picture))
 
-    machine_weight is 0 for human and 1 for machine observers. Two terms can be added,
+    machine_weight is 0 for human and 1 for machine observers. pooled_weight is 0 in the
+    paper: the least error of features has them shrunk, as a blur has them, and the
+    second term holds their sum, which classifiers take. Two terms can be added,
     both 0 in the paper: pixel_weight MSE(x_hat, x), which keeps brightness and colour
     where neither loss looks; and beta L' bpp, with L' = L as a constant and bpp the
     code length of the iteration's codes under a small predictor that only training has.
@@ -115,6 +118,7 @@ class RecurrentAutoencoder(tf.keras.Model):
         machine_weight: float32 [B]; None for that of the model (0 with a dial).
         stops: int32 [B,H/16,W/16], iterations that a cell takes part in; None for T.
         training: for `stochastic`.
+        iterations: how many to run; None for T.
     Returns: dict: x_hat float32 [T,B,H,W,3], not clipped; codes float32
         [T,B,H/16,W/16,C] of -1, 1, and 0 where a cell has stopped.
     Raises: ValueError for an argument that is none of these.
@@ -180,6 +184,8 @@ class RecurrentAutoencoder(tf.keras.Model):
         features: Callable[[tf.Tensor], Sequence[tf.Tensor]] | None = None,
         feature_scale: float = 1.0,
         normalise_features: bool = False,
+        pooled_weight: float = 0.0,
+        iterations: int | None = None,
         **kwargs,
     ) -> None:
         """Sets what training needs.
@@ -191,7 +197,10 @@ class RecurrentAutoencoder(tf.keras.Model):
             feature_scale: weight of their mean squared error.
             normalise_features: divide each layer's error by the mean square of the
                 original's features in the batch, so that layers count alike.
-        Raises: ValueError if machine_weight needs features and there are none.
+            pooled_weight: of the error of averaged features, >= 0.
+            iterations: train the first ones only, which is faster; None for all.
+        Raises: ValueError if machine_weight needs features and there are none, or a
+            number is out of range.
         """
         super().compile(optimizer=optimizer, **kwargs)
         if features is None and self.machine_weight != 0:
@@ -199,10 +208,21 @@ class RecurrentAutoencoder(tf.keras.Model):
                 f"`features` must be given for a machine_weight of "
                 f"{self.machine_weight}."
             )
+        if pooled_weight < 0:
+            raise ValueError(
+                f"`pooled_weight` must not be negative; got {pooled_weight}."
+            )
+        if iterations is not None and not 1 <= iterations <= self.size.iterations:
+            raise ValueError(
+                f"`iterations` must be from 1 to {self.size.iterations}; got "
+                f"{iterations}."
+            )
         # Hidden from Keras, which would count the network's weights as this model's.
         self._features = None if features is None else functools.partial(features)
         self.feature_scale = feature_scale
         self.normalise_features = normalise_features
+        self.pooled_weight = pooled_weight
+        self.trained_iterations = iterations or self.size.iterations
 
     def condition(self, machine_weight: tf.Tensor) -> tf.Tensor:
         """What iterations depend on: machine_weight [B] -> [B,CONDITIONS]."""
@@ -252,8 +272,9 @@ class RecurrentAutoencoder(tf.keras.Model):
         machine_weight: tf.Tensor | None = None,
         stops: tf.Tensor | None = None,
         training: bool | None = None,
+        iterations: int | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Runs all iterations."""
+        """Runs all iterations, or the first ones."""
         batch, height, width = _shape(x)
         if machine_weight is None:
             machine_weight = tf.fill([batch], float(self.machine_weight or 0))
@@ -266,7 +287,7 @@ class RecurrentAutoencoder(tf.keras.Model):
             self.transforms.decoder_state(*grid),
         )
         all_codes, pictures = [], []
-        for iteration in range(self.size.iterations):
+        for iteration in range(iterations or self.size.iterations):
             mask = None
             if stops is not None:
                 mask = tf.cast(stops > iteration, tf.float32)[..., None]
@@ -304,8 +325,9 @@ class RecurrentAutoencoder(tf.keras.Model):
         stops = None
         if training and self.masked:
             stops = self._draw_stops(count, height // STRIDE, width // STRIDE)
-        found = self(x, weight, stops, training)
-        bpp = tf.zeros([self.size.iterations, count])
+        iterations = self.trained_iterations
+        found = self(x, weight, stops, training, iterations)
+        bpp = tf.zeros([iterations, count])
         if self.beta:
             bits = self.predictor(found["codes"])
             bpp = tf.reduce_sum(bits, axis=(2, 3, 4)) / float(height * width)
@@ -335,7 +357,7 @@ class RecurrentAutoencoder(tf.keras.Model):
     def _feature_error(self, x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
         """Mean over layers of the features' mean squared error: [T,B]."""
         count, height, width = _shape(x)
-        iterations = self.size.iterations
+        iterations = x_hat.shape[0]
         originals = self._features(x)
         stacked = tf.reshape(x_hat, [iterations * count, height, width, 3])
         coded = self._features(stacked)
@@ -345,12 +367,20 @@ class RecurrentAutoencoder(tf.keras.Model):
             features = tf.reshape(
                 tf.cast(features, tf.float32), [iterations, count, *original.shape[1:]]
             )
-            error = tf.math.squared_difference(features, original[None])
-            error = tf.reduce_mean(error, axis=(2, 3, 4))
-            if self.normalise_features:
-                error /= tf.reduce_mean(tf.square(original)) + 1e-6
-            total += error
+            total += self._relative_error(features, original)
+            if self.pooled_weight:
+                pooled = tf.reduce_mean(features, axis=(2, 3), keepdims=True)
+                wanted = tf.reduce_mean(original, axis=(1, 2), keepdims=True)
+                total += self.pooled_weight * self._relative_error(pooled, wanted)
         return self.feature_scale * total / len(originals)
+
+    def _relative_error(self, features: tf.Tensor, original: tf.Tensor) -> tf.Tensor:
+        """Mean squared error: [T,B,h,w,C] and [B,h,w,C] -> [T,B]."""
+        error = tf.math.squared_difference(features, original[None])
+        error = tf.reduce_mean(error, axis=(2, 3, 4))
+        if self.normalise_features:
+            error /= tf.reduce_mean(tf.square(original)) + 1e-6
+        return error
 
     def _draw_weights(self, count: int | tf.Tensor) -> tf.Tensor:
         """machine_weight of each picture [B]: with a dial spread over [0, 1]."""

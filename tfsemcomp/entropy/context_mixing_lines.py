@@ -65,6 +65,14 @@ def _ones(number: int) -> int:
 
 
 @jit()
+def _place_number(side: np.ndarray, y: int, x: int, height: int, width: int) -> int:
+    """What the side plane says; without one, which neighbours are in the plane."""
+    if side.size:
+        return side_number(side, y, x)
+    return (x > 0) + 2 * (y > 0) + 4 * (x < width - 1) + 8 * (y < height - 1)
+
+
+@jit()
 def _pattern_cells(
     rows: np.ndarray, distances: int, place: int, number: int, cells: np.ndarray
 ) -> None:
@@ -74,7 +82,7 @@ def _pattern_cells(
         rows: int64 [6], the pixels to the left, then the windows of the rows above.
         distances: to the last line in the three columns and in the row.
         place: floor(y / 16).
-        number: of the side plane.
+        number: of `_place_number`.
         cells: int64 [10], the result.
     """
     here, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
@@ -261,7 +269,7 @@ def code_lines(
             apart = distances[x + 1]
             around = (apart * 32 + distances[x]) * 32 + distances[x + 2]
             around = around * 32 + row_distance
-            number = side_number(side, y, x)
+            number = _place_number(side, y, x, height, width)
             _pattern_cells(rows, around, y // 16, number, cells)
             _choose(rows, row_distance, apart, counters, cells, chosen)
             slot = ((rows[0] & 15) << 7 | _span(rows[1], 3, 3)) << 5

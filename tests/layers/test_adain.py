@@ -60,14 +60,14 @@ class StyleTest(SemCompTestCase):
 
     def test_a_grid_of_equal_latents_is_one_latent(self):
         x = random_map()
-        layer = adain.Style(doublings=1)
+        layer = adain.Style(times=2)
         z = latents()
         grid = tf.tile(z, [1, 2, 3, 1])
         np.testing.assert_allclose(layer(x, grid), layer(x, z), atol=1e-5)
 
     def test_cells_of_a_grid_count_where_they_lie(self):
         x = tf.ones([1, 4, 8, 3])
-        layer = adain.Style(doublings=2)
+        layer = adain.Style(times=4)
         one = layer(x, tf.zeros([1, 1, 2, 5]))
         layer.affine.kernel.assign(tf.ones([5, 6]))
         z = tf.constant([0.0, 1.0])[None, None, :, None] * tf.ones([5])
@@ -78,5 +78,5 @@ class StyleTest(SemCompTestCase):
         self.assertTrue((np.diff(change, axis=1) >= 0).all())
 
     def test_config(self):
-        layer = adain.Style(doublings=3)
-        self.assertEqual(adain.Style.from_config(layer.get_config()).doublings, 3)
+        layer = adain.Style(times=3)
+        self.assertEqual(adain.Style.from_config(layer.get_config()).times, 3)

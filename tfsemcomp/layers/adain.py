@@ -54,19 +54,19 @@ class Style(layers.Layer):
     grid of latents they are interpolated between the cells.
 
     Args:
-        doublings: how often a grid's sides double to those of x.
+        times: sides of x over those of a grid.
     Call args:
         x: float [B,H,W,C].
         z: float [B,g,g',nz]; g = g' = 1 serves any x, other grids need
-            H = 2**doublings g.
+            H = times g and W = times g'.
         moments: `statistics(x)`, to normalise by; None doesn't.
     Returns: shape and dtype of `x`.
     Source: arXiv 2011.04976, code of the hierarchical-fusion generator.
     """
 
-    def __init__(self, doublings: int = 0, **kwargs) -> None:
+    def __init__(self, times: int = 1, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.doublings = doublings
+        self.times = times
 
     def build(self, x_shape: tf.TensorShape) -> None:
         """Makes the linear layer."""
@@ -89,10 +89,10 @@ class Style(layers.Layer):
             scale *= inverse
             shift -= mean * scale
         if z.shape[1:3] != [1, 1]:
-            for _ in range(self.doublings):
-                scale, shift = upsample.double(scale), upsample.double(shift)
+            both = upsample.enlarge(tf.concat([scale, shift], axis=-1), self.times)
+            scale, shift = tf.split(both, 2, axis=-1)
         return x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "doublings": self.doublings}
+        return {**super().get_config(), "times": self.times}

@@ -1,11 +1,11 @@
-"""Doubling the sides of feature maps: bilinear, and as fast to train as to run."""
+"""Enlarging feature maps: bilinear, and as fast to train as to run."""
 
 import numpy as np
 import tensorflow as tf
 
 
-def double(x: tf.Tensor) -> tf.Tensor:
-    """Bilinear interpolation to twice the height and width, pixel centres aligned.
+def enlarge(x: tf.Tensor, times: int) -> tf.Tensor:
+    """Bilinear interpolation to `times` the height and width, pixel centres aligned.
 
     Maps of static size go through two matrix products, whose gradient is two more of
     them and which XLA compiles to nothing else; TensorFlow's own resizing computes in
@@ -14,25 +14,26 @@ def double(x: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: float [B,H,W,C].
-    Returns: [B,2H,2W,C], dtype of `x`.
+        times: at least 1.
+    Returns: [B,times H,times W,C], dtype of `x`.
     """
     batch, height, width, channels = x.shape
     if height is None or width is None:
         shape = tf.shape(x)
         # The stock op gives float32 whatever it is given.
-        resized = tf.image.resize(x, [2 * shape[1], 2 * shape[2]])
+        resized = tf.image.resize(x, [times * shape[1], times * shape[2]])
         return tf.cast(resized, x.dtype)
     batch = tf.shape(x)[0] if batch is None else batch
-    across = tf.constant(_weights(width), x.dtype)
+    across = tf.constant(_weights(width, times), x.dtype)
     x = tf.matmul(across, tf.reshape(x, [batch * height, width, channels]))
-    down = tf.constant(_weights(height), x.dtype)
-    x = tf.matmul(down, tf.reshape(x, [batch, height, 2 * width * channels]))
-    return tf.reshape(x, [batch, 2 * height, 2 * width, channels])
+    down = tf.constant(_weights(height, times), x.dtype)
+    x = tf.matmul(down, tf.reshape(x, [batch, height, times * width * channels]))
+    return tf.reshape(x, [batch, times * height, times * width, channels])
 
 
-def _weights(size: int) -> np.ndarray:
-    """Shares of `size` samples in twice as many, float32 [2 size, size]."""
-    centres = (np.arange(2 * size) + 0.5) / 2 - 0.5
+def _weights(size: int, times: int) -> np.ndarray:
+    """Shares of `size` samples in `times` as many, float32 [times size, size]."""
+    centres = (np.arange(times * size) + 0.5) / times - 0.5
     low = np.floor(centres).astype(int)
     upper = (centres - low)[:, None]
     samples = np.arange(size)

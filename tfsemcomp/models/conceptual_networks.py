@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfsemcomp.layers.adain import SLOPE, Style, instance_norm, statistics
 from tfsemcomp.layers.dropout import UniformDropout
 from tfsemcomp.layers.spectral_norm import SpectralConv2D
-from tfsemcomp.layers.upsample import double
+from tfsemcomp.layers.upsample import enlarge
 
 layers = tf.keras.layers
 
@@ -148,9 +148,9 @@ class FusionGenerator(layers.Layer):
         before = 16 * width
         self.blocks, self.styles, self.colours = [], [], []
         for number, after in enumerate(widths, start=1):
-            doublings = number if grid else 0
-            self.blocks.append(_FusionBlock(before + 1, after, doublings, spectral))
-            self.styles.append(Style(doublings))
+            times = 2**number if grid else 1
+            self.blocks.append(_FusionBlock(before + 1, after, times, spectral))
+            self.styles.append(Style(times))
             self.colours.append(layers.Conv2D(3, 3, padding="same"))
             before = after
 
@@ -163,10 +163,10 @@ class FusionGenerator(layers.Layer):
         colour, pictures = None, []
         parts = zip(self.blocks, self.styles, self.colours, strict=True)
         for level, (block, style, to_colour) in zip(edges[-2::-1], parts, strict=True):
-            x = tf.concat([double(x), tf.cast(level, x.dtype)], axis=-1)
+            x = tf.concat([enlarge(x, 2), tf.cast(level, x.dtype)], axis=-1)
             x = block(x, z)
             added = tf.cast(to_colour(style(x, z)), tf.float32)
-            colour = added if colour is None else added + double(colour)
+            colour = added if colour is None else added + enlarge(colour, 2)
             pictures.append(tf.tanh(colour))
         return pictures
 
@@ -175,12 +175,12 @@ class _FusionBlock(layers.Layer):
     """Residual block whose three normalisations take their style from z."""
 
     def __init__(
-        self, before: int, after: int, doublings: int, spectral: bool, **kwargs
+        self, before: int, after: int, times: int, spectral: bool, **kwargs
     ) -> None:
         super().__init__(**kwargs)
-        self.style_inner = Style(doublings)
-        self.style_outer = Style(doublings)
-        self.style_aside = Style(doublings)
+        self.style_inner = Style(times)
+        self.style_outer = Style(times)
+        self.style_aside = Style(times)
         middle = min(before, after)
         self.inner = SpectralConv2D(middle, 3, spectral=spectral)
         self.outer = SpectralConv2D(after, 3, spectral=spectral)

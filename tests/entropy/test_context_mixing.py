@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from tests.harness import SemCompTestCase, smooth_image
 from tfsemcomp.entropy import context_mixing, context_mixing_tables
 from tfsemcomp.errors import BitstreamError, ModelMismatchError
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 MASK = 2**64 - 1
 ONE = 2**22
 # Planes of each kind: symbols, height, width.
@@ -344,6 +346,19 @@ class ContextMixingTest(SemCompTestCase):
         found = hashlib.sha256(data + both).hexdigest()[:16]
         self.assertEqual(found, GOLDEN[symbols, height, width])
 
+    def run_script(self, script: str, **environment: str) -> str:
+        """Runs Python code in a process of its own; returns its output."""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def test_the_same_functions_uncompiled_give_the_same_bytes(self):
         script = (
             "import warnings, numpy as np\n"
@@ -356,22 +371,23 @@ class ContextMixingTest(SemCompTestCase):
         )
         plane = label_map(10, 12, 256)
         np.save(self.folder / "plane.npy", plane)
-        environment = {
-            **os.environ,
-            "NUMBA_DISABLE_JIT": "1",
-            "PYTHONPATH": os.getcwd(),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=environment,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        found = self.run_script(script, NUMBA_DISABLE_JIT="1")
         expected = [context_mixing.encode(plane % s, s).hex() for s in (2, 7)]
-        self.assertEqual(done.stdout.split(), expected)
+        self.assertEqual(found.split(), expected)
+
+    def test_numba_is_imported_late_and_its_lack_said(self):
+        script = (
+            "import sys, numpy as np\n"
+            "from tfsemcomp import errors\n"
+            "from tfsemcomp.entropy import context_mixing\n"
+            "print('numba' in sys.modules)\n"
+            "sys.modules['numba'] = None\n"
+            "try:\n"
+            "    context_mixing.encode(np.zeros((2, 2), np.uint8), 2)\n"
+            "except errors.UnavailableError as error:\n"
+            "    print(error)\n"
+        )
+        self.assertRegex(self.run_script(script), r"False\n.*pip install numba\.\n")
 
     def test_inputs_are_left_alone(self):
         plane = lines(20, 20)

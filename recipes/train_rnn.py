@@ -65,6 +65,9 @@ _POOLED = flags.DEFINE_float(
 _ITERATIONS = flags.DEFINE_integer(
     "iterations", None, "Train the first ones only; then all, in another run.", 1
 )
+_EVEN = flags.DEFINE_boolean(
+    "even_iterations", False, "Let iterations count alike, whatever their loss."
+)
 _BETA = flags.DEFINE_float(
     "beta", 0.0, "What a bit per pixel is worth, as a share of the loss."
 )
@@ -112,6 +115,7 @@ def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoenc
         _NORMALISE.value,
         _POOLED.value,
         _ITERATIONS.value,
+        _EVEN.value,
     )
     return model
 

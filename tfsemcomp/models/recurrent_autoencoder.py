@@ -186,6 +186,7 @@ class RecurrentAutoencoder(tf.keras.Model):
         normalise_features: bool = False,
         pooled_weight: float = 0.0,
         iterations: int | None = None,
+        even_iterations: bool = False,
         **kwargs,
     ) -> None:
         """Sets what training needs.
@@ -199,6 +200,8 @@ class RecurrentAutoencoder(tf.keras.Model):
                 original's features in the batch, so that layers count alike.
             pooled_weight: of the error of averaged features, >= 0.
             iterations: train the first ones only, which is faster; None for all.
+            even_iterations: let iterations count alike, whatever their loss; else, as
+                in the paper, the first ones count most, which have most of it.
         Raises: ValueError if machine_weight needs features and there are none, or a
             number is out of range.
         """
@@ -223,6 +226,7 @@ class RecurrentAutoencoder(tf.keras.Model):
         self.normalise_features = normalise_features
         self.pooled_weight = pooled_weight
         self.trained_iterations = iterations or self.size.iterations
+        self.even_iterations = even_iterations
 
     def condition(self, machine_weight: tf.Tensor) -> tf.Tensor:
         """What iterations depend on: machine_weight [B] -> [B,CONDITIONS]."""
@@ -343,6 +347,9 @@ class RecurrentAutoencoder(tf.keras.Model):
             human = tf.stop_gradient(human)
         lost = weight * machine + (1 - weight) * human + self.pixel_weight * error
         loss = lost + self.beta * tf.stop_gradient(lost) * bpp
+        if self.even_iterations:
+            own = tf.reduce_mean(lost, axis=1, keepdims=True)
+            loss *= tf.stop_gradient(tf.reduce_mean(lost) / (own + 1e-6))
         means = {
             "loss": loss,
             "human": human,

@@ -3,7 +3,7 @@
 Paper:  ICIP 2019 and arXiv 2011.04976: rates of a few hundredths of a bit a pixel.
 Run:    python recipes/evaluate_conceptual.py --images=DATA_DIR/pairs/photo/test \
             --backbone=FILE.npz --qualities=3,4,5,7 --out=results/conceptual
-Cost:   about 3 s a photo and quality on 2 cores, most of it the other codecs' searches.
+Cost:   not timed on a free machine yet; most of it are the other codecs' searches.
 Result: OUT/evaluation.json and .md: bytes of whole files by chunk; every metric beside
         codecs at equal bytes, or where they cannot be so small; textures swapped.
 

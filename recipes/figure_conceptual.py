@@ -4,7 +4,7 @@ Paper:  ICIP 2019 and arXiv 2011.04976: pictures at extreme rates, and texture s
 Run:    python recipes/figure_conceptual.py --images=DATA_DIR/pairs/photo/test \
             --rows=10 --out=docs/images/conceptual.png
         python recipes/figure_conceptual.py --kind=swaps --rows=6 --images=... --out=...
-Cost:   a second or two a row.
+Cost:   not timed on a free machine yet; a file of each codec for each photo.
 Expect: other codecs cannot make files so small, or only with blocks and blur.
 
 Kinds:

@@ -1,6 +1,9 @@
 import contextlib
+import os
+from unittest import mock
 
 import numpy as np
+import tensorflow as tf
 from absl.testing import parameterized
 
 import tfsemcomp
@@ -9,7 +12,8 @@ from tests.codecs.learned_codecs import (
     LearnedCodecTestCase,
     payloads_of,
 )
-from tests.harness import smooth_image
+from tests.harness import SemCompTestCase, smooth_image
+from tests.models import conceptual_networks
 from tfsemcomp import bitstream, images
 from tfsemcomp.codecs import base, conceptual, conceptual_structure, learned, residual
 from tfsemcomp.codecs.conceptual_structure import STEPS
@@ -19,7 +23,9 @@ from tfsemcomp.errors import (
     SemCompError,
 )
 from tfsemcomp.metrics import fidelity
+from tfsemcomp.models import conceptual_module
 from tfsemcomp.semantics import edges
+from tfsemcomp.serving import manifest
 
 IMAGE = smooth_image(150, 190)
 OTHER = np.clip(255 - smooth_image(150, 190, 3), 0, 255).astype(np.uint8)
@@ -516,3 +522,44 @@ class EditingTest(ConceptualTestCase):
             every.interpolate(self.one, self.two, 1)
         with self.assertRaisesRegex(ValueError, "`mode`"):
             every.interpolate(self.one, self.two, 3, mode="cubic")
+
+
+class NetworksTest(SemCompTestCase):
+    """Files of models as recipes/export_conceptual.py writes them."""
+
+    @parameterized.parameters("hf_gan", "unet")
+    def test_files_hold_what_the_networks_said(self, variant):
+        model = conceptual_networks.a_model(variant=variant)
+        conceptual_module.export_model(model, self.folder / "net")
+        card = {
+            "name": "net",
+            "version": 1,
+            "system": "conceptual",
+            "latents": conceptual_module.latents(model, {"method": "sobel"}),
+        }
+        manifest.add(self.folder, card, default=True)
+        named = {manifest.ENVIRONMENT_VARIABLE: str(self.folder)}
+        self.enterContext(mock.patch.dict(os.environ, named))
+        codec = tfsemcomp.load("conceptual")
+        data = codec.compress(IMAGE, quality=5)
+        networks = conceptual_module.ConceptualModule(model).signatures()
+        padded = learned.pad(IMAGE[None], 128).astype(np.float32)
+        z = networks["analyze"](padded)["z"]
+        lines = codec.structure(data)
+        self.assertGreater(lines.mean(), 0.01)
+        structure = learned.pad(lines[None, ..., None], 128).astype(np.float32)
+        for file, texture in (
+            (data, z),
+            (bitstream.truncate(data, 1), tf.zeros_like(z)),
+        ):
+            found = networks["synthesize"](structure, texture)["images"]
+            expected = np.clip(found[0, :150, :190], 0, 255)
+            # Another graph may sum in another order.
+            difference = abs(np.rint(expected) - codec.decompress(file))
+            self.assertLessEqual(difference.max(), 1)
+            self.assertLess(difference.mean(), 1e-3)
+        if variant == "hf_gan":
+            stages = codec.return_pyramid(data)
+            self.assertEqual(stages[-1].shape, IMAGE.shape)
+            sides = [stage.shape[0] for stage in stages]
+            self.assertEqual(sides, sorted(set(sides)))

@@ -13,6 +13,12 @@ from tfsemcomp.evaluation import panels
 from tfsemcomp.serving import manifest
 
 
+def faint_blocks(side: int) -> np.ndarray:
+    """Blocks of 8x8 pixels of two greys, at random: uint8 [side,side,3]."""
+    greys = np.random.default_rng(0).choice(np.uint8([100, 120]), (side // 8,) * 2)
+    return np.repeat(greys.repeat(8, axis=0).repeat(8, axis=1)[..., None], 3, axis=-1)
+
+
 class ConceptualEvaluationTestCase(SemCompTestCase):
     def setUp(self):
         super().setUp()
@@ -23,8 +29,8 @@ class ConceptualEvaluationTestCase(SemCompTestCase):
         self.pixels = {
             "0.png": smooth_image(176, 176),
             "1.png": 255 - smooth_image(176, 176, 1),
-            # Other codecs make this as small as ours.
-            "2.png": np.full((176, 176, 3), 90, np.uint8),
+            # Faint, but all lines: other codecs make it as small as ours.
+            "2.png": faint_blocks(176),
         }
         for name, pixels in self.pixels.items():
             images.write(self.photos / name, pixels)
@@ -86,8 +92,9 @@ class EvaluateConceptualTest(ConceptualEvaluationTestCase):
             self.assertLen(data, row["size_bytes"])
             score = metrics.psnr(pixels, webp.decompress(data))
             self.assertAlmostEqual(float(row["values"]["psnr"]), score)
-        fit = facts["qualities"]["8"]["others"]["webp"]["fit"]
-        self.assertGreater(fit["photos"], 0)
+        entry = facts["qualities"]["8"]["others"]["webp"]
+        self.assertBetween(entry["fit"]["photos"], 1, 2)
+        self.assertEqual(entry["fit"]["photos"] + entry["smallest"]["photos"], 3)
 
     def check_swaps(self, found, codec, files):
         # Textures of these models are colours, which move no line.
@@ -102,7 +109,8 @@ class EvaluateConceptualTest(ConceptualEvaluationTestCase):
         ]
         self.assertAlmostEqual(found["colour_change"], np.mean(moved))
         self.assertGreater(found["mean_colour_off_before"], 10)
-        self.assertLess(found["mean_colour_off_after"], 5)
+        off = found["mean_colour_off_before"]
+        self.assertLess(found["mean_colour_off_after"], off / 2)
         self.assertBetween(found["lines_f1_after"], 0, 1)
 
     def test_smoke_and_wrong_flags(self):

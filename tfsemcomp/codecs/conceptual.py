@@ -267,7 +267,7 @@ class ConceptualCodec(learned.LearnedCodec):
             ModelMismatchError if the models differ.
         """
         kept, taken = self._open(data, limits), self._open(texture, limits)
-        _check_partner(kept, taken, "texture")
+        _check_partner(kept, taken)
         if kept.z_shape == taken.z_shape:
             return kept.with_texture(taken.texture)
         return kept.with_z(_fit(taken.z(), kept.z_shape))
@@ -326,7 +326,7 @@ class ConceptualCodec(learned.LearnedCodec):
         first, last = self._open(data, limits), self._open(texture, limits)
         if first.texture is None:
             raise ValueError("`data` must have a texture to begin with, it was cut off")
-        _check_partner(first, last, "texture")
+        _check_partner(first, last)
         a, b = first.z(), _fit(last.z(), first.z_shape)
         blend = _slerp if mode == "slerp" else _lerp
         places = np.linspace(0, 1, count)
@@ -625,16 +625,16 @@ def _pyramid(parsed: _Parsed) -> list[np.ndarray]:
     ]
 
 
-def _check_partner(kept: _Parsed, taken: _Parsed, name: str) -> None:
+def _check_partner(kept: _Parsed, taken: _Parsed) -> None:
     """Raises unless the second file has a texture for the first one's model."""
     if kept.model.fingerprint != taken.model.fingerprint:
         raise errors.ModelMismatchError(
-            f"`{name}` was made with a model of fingerprint "
+            "`texture` was made with a model of fingerprint "
             f"{taken.model.fingerprint.hex()}, the other file with "
             f"{kept.model.fingerprint.hex()}; compress both with one model"
         )
     if taken.texture is None:
-        raise ValueError(f"`{name}` must be a file with a texture, it was cut off")
+        raise ValueError("`texture` must be a file with a texture, it was cut off")
 
 
 def _fit(z: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -3,7 +3,7 @@
 Paper:  Arbelaez et al., IEEE TPAMI 2011 (BSDS500 and its measures).
 Run:    python recipes/evaluate_edges.py --data=records/bsds:val --out=runs/edges_val \
             --methods="canny,canny;sigma=3,canny_opencv,sobel,learned" --write_card
-Cost:   about 1 s a picture and method at 25 thresholds, one core.
+Cost:   about 1 s a picture and method at 11 thresholds, one busy core.
 Result: OUT/edges.json and edges.md: ODS and OIS F1, the area below precision over
         recall, and the best threshold, of each method. `--write_card` enters the
         figures of learned ones in their cards, and the best threshold, which

@@ -165,7 +165,7 @@ class Conceptual(tf.keras.Model):
             a file ends behind the structure.
     Call args:
         x: float32 [B,H,W,3] in [0, 255], H and W multiples of `size.multiple`.
-        structure: float32 [B,H,W,1] of 0 and 1.
+        structure: float32 [B,H,W,1] of 0 and 1; None for no line.
         training: draws noise and drops what training drops.
     Returns: x_hat float32 [B,H,W,3] in [0, 255].
     Raises: ValueError for an argument that is none of these.
@@ -323,9 +323,14 @@ class Conceptual(tf.keras.Model):
         return [_to_pixels(stage) for stage in stages]
 
     def call(
-        self, x: tf.Tensor, structure: tf.Tensor, training: bool | None = None
+        self,
+        x: tf.Tensor,
+        structure: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Codes pictures in one go."""
+        if structure is None:
+            structure = tf.zeros_like(x[..., :1])
         z, _, _ = self._draw_latent(_to_signed(x), training)
         return _to_pixels(self.generator(structure, z, training=training)[-1])
 

@@ -97,7 +97,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=["tfsemcomp", "tfsemcomp.*"]),
-    package_data={"tfsemcomp.evaluation": ["anchor_data/*", "page/*"]},
+    package_data={
+        "tfsemcomp.entropy": ["*.npz"],
+        "tfsemcomp.evaluation": ["anchor_data/*", "page/*"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     data_files=_shipped_models(),

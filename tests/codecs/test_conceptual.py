@@ -535,7 +535,7 @@ class NetworksTest(SemCompTestCase):
             "name": "net",
             "version": 1,
             "system": "conceptual",
-            "latents": conceptual_module.latents(model, {"method": "sobel"}),
+            "latents": conceptual_module.latents(model, {"method": "canny"}),
         }
         manifest.add(self.folder, card, default=True)
         named = {manifest.ENVIRONMENT_VARIABLE: str(self.folder)}
@@ -546,7 +546,7 @@ class NetworksTest(SemCompTestCase):
         padded = learned.pad(IMAGE[None], 128).astype(np.float32)
         z = networks["analyze"](padded)["z"]
         lines = codec.structure(data)
-        self.assertGreater(lines.mean(), 0.01)
+        self.assertGreater(lines.sum(), 0)
         structure = learned.pad(lines[None, ..., None], 128).astype(np.float32)
         for file, texture in (
             (data, z),

@@ -91,7 +91,6 @@ class ConceptualRecipesTest(SemCompTestCase):
             "--latent=kl",
             "--gan_mode=hinge",
             "--nz=5",
-            "--precision=mixed_bfloat16",
         ]
         run, model = self.train("run", *flags, "--max_steps=1")
         self.assertEqual(run["flags"]["steps"], 1)

@@ -205,9 +205,7 @@ class Conceptual(tf.keras.Model):
         self._features = None
         self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
 
-    def make_encoder(
-        self, spectral: bool = True, dtype: str | None = None
-    ) -> networks.TextureEncoder:
+    def make_encoder(self, spectral: bool = True) -> networks.TextureEncoder:
         """A new encoder of this model's shape; see `spectral_norm.copy_folded`."""
         return networks.TextureEncoder(
             self.size.encoder,
@@ -215,19 +213,15 @@ class Conceptual(tf.keras.Model):
             self.size.grid,
             spread=self.latent == "kl",
             spectral=spectral,
-            dtype=dtype,
             name="encoder",
         )
 
-    def make_generator(
-        self, spectral: bool = True, dtype: str | None = None
-    ) -> tf.keras.layers.Layer:
+    def make_generator(self, spectral: bool = True) -> tf.keras.layers.Layer:
         """A new generator of this model's shape; see `spectral_norm.copy_folded`."""
         shape = self.size.generator, self.size.stages, self.size.grid
-        options = {"dtype": dtype, "name": "generator"}
         if self.variant == "unet":
-            return networks.UnetGenerator(*shape, **options)
-        return networks.FusionGenerator(*shape, spectral=spectral, **options)
+            return networks.UnetGenerator(*shape, name="generator")
+        return networks.FusionGenerator(*shape, spectral=spectral, name="generator")
 
     def _make_prior(self) -> None:
         trained = self.latent == "rate"

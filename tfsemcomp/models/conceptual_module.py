@@ -39,8 +39,8 @@ class ConceptualModule(tf.Module):
     def __init__(self, model: conceptual.Conceptual) -> None:
         super().__init__()
         self.size, self.variant = model.size, model.variant
-        self.encoder = model.make_encoder(spectral=False, dtype="float32")
-        self.generator = model.make_generator(spectral=False, dtype="float32")
+        self.encoder = model.make_encoder(spectral=False)
+        self.generator = model.make_generator(spectral=False)
         self.step = tf.constant(np.exp(model.log_step.numpy()))
         side = self.size.multiple
         self.encoder(tf.zeros([1, side, side, 3]))

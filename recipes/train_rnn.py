@@ -22,9 +22,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import app, flags
 
-from tfsemcomp import trunks
 from tfsemcomp.layers import conv_gru
-from tfsemcomp.models import recurrent_autoencoder
+from tfsemcomp.models import recurrent_autoencoder, teacher
 from tfsemcomp.training import codec_training, recipe_flags
 
 DIAL = "dial"
@@ -83,13 +82,7 @@ def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
     """The frozen network of the flags as a function, or None."""
     if _FEATURES.value is None or _TRAINING.read().smoke:
         return None
-    network = trunks.build(_NETWORK.value, _FEATURES.value, _LAYERS.value)
-
-    def features(images: tf.Tensor) -> list[tf.Tensor]:
-        found = network(trunks.preprocess(_NETWORK.value, images), training=False)
-        return list(found) if len(_LAYERS.value) > 1 else [found]
-
-    return features
+    return teacher.feature_function(_NETWORK.value, _FEATURES.value, _LAYERS.value)
 
 
 def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoencoder:

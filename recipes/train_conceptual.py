@@ -30,19 +30,19 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 from tfsemcomp.data import pipeline
 from tfsemcomp.losses import adversarial
 from tfsemcomp.losses import features as feature_losses
-from tfsemcomp.models import conceptual, runs, teacher
+from tfsemcomp.models import conceptual, teacher
 from tfsemcomp.models import conceptual_structure as structures
 from tfsemcomp.training import (
     adversarial_optimizers,
+    fitting,
     loop,
     recipe_flags,
     samples,
-    strategies,
 )
 
 # Shares of the steps where weights begin to rise, and where they are whole.
@@ -180,8 +180,21 @@ def strip(model: tf.keras.Model, batch: Mapping[str, tf.Tensor]) -> np.ndarray:
     return tf.cast(tf.round(whole), tf.uint8).numpy()
 
 
+def training_batches(run: recipe_flags.Run) -> loop.Batches:
+    """Crops with their edge maps."""
+    # Lines are one pixel wide at the scale that they were found at: nothing is resized.
+    plan = pipeline.Augmentation(crop=run.crop, colour=_COLOUR.value, resized=0.0)
+    return run.batches(plan, planes=_PLANES.value)
+
+
+def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
+    """Squares in the middle of the pictures, with their edge maps."""
+    side = run.crop if run.smoke else _VALIDATION_CROP.value
+    return run.validation_batches(crop=side, planes=_PLANES.value)
+
+
 def sample_callbacks(
-    run: recipe_flags.Run, validation: Callable[[], tf.data.Dataset] | None
+    run: recipe_flags.Run, validation: fitting.Validation
 ) -> list[tf.keras.callbacks.Callback]:
     """What shows a few validation pictures after each piece, on one device."""
     if validation is None or run.strategy != "default":
@@ -193,24 +206,9 @@ def sample_callbacks(
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    run = _TRAINING.read()
-    # Lines are one pixel wide at the scale that they were found at: nothing is resized.
-    plan = pipeline.Augmentation(crop=run.crop, colour=_COLOUR.value, resized=0.0)
-    side = run.crop if run.smoke else _VALIDATION_CROP.value
-    validation = run.validation_batches(crop=side, planes=_PLANES.value)
-    model = loop.fit(
-        lambda: build_model(run),
-        run.batches(plan, planes=_PLANES.value),
-        run.fit_config(),
-        validation,
-        sample_callbacks(run, validation),
-        run.records,
+    fitting.fit(
+        _TRAINING, build_model, training_batches, validation_batches, sample_callbacks
     )
-    result = loop.measure(model, validation)
-    facts = {"flags": _TRAINING.values(), "validation": result}
-    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        runs.save(model, own, facts)
-    logging.info("validation: %s", result)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ Expect: OUT/model.weights.h5 and OUT/run.json; then recipes/export_edge_detector
 """
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 from tfsemcomp.data import pipeline
-from tfsemcomp.models import edge_detector, runs
-from tfsemcomp.training import loop, recipe_flags, schedules, strategies
+from tfsemcomp.models import edge_detector
+from tfsemcomp.training import fitting, loop, recipe_flags, schedules
 
 _TRAINING = recipe_flags.define(
     edge_detector.SIZES,
@@ -86,24 +86,16 @@ def training_batches(run: recipe_flags.Run) -> loop.Batches:
     return transposed
 
 
+def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
+    """Squares in the middle of the pictures."""
+    crop = run.crop if run.smoke else _VALIDATION_CROP
+    return run.validation_batches(_VALIDATION_BATCH, crop, _PLANES)
+
+
 def main(argv: list[str]) -> None:
     """Trains, measures and saves the model."""
     del argv
-    run = _TRAINING.read()
-    crop = run.crop if run.smoke else _VALIDATION_CROP
-    validation = run.validation_batches(_VALIDATION_BATCH, crop, _PLANES)
-    model = loop.fit(
-        lambda: build_model(run),
-        training_batches(run),
-        run.fit_config(),
-        validation,
-        sources=run.records,
-    )
-    result = loop.measure(model, validation)
-    facts = {"flags": _TRAINING.values(), "validation": result}
-    with strategies.writing_folder(model.distribute_strategy, run.out) as own:
-        runs.save(model, own, facts)
-    logging.info("validation: %s", result)
+    fitting.fit(_TRAINING, build_model, training_batches, validation_batches)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ differ, gains and conditions are interpolated between its rates. With
 from absl import app, flags
 
 from tfsemcomp.models import hyperprior
-from tfsemcomp.training import codec_training, recipe_flags
+from tfsemcomp.training import fitting, recipe_flags
 
 _TRAINING = recipe_flags.define(
     hyperprior.SIZES,
@@ -38,7 +38,7 @@ _DISTORTION = flags.DEFINE_enum(
     "distortion", "mse", hyperprior.DISTORTIONS, "What lmbda weighs."
 )
 _LMBDA = flags.DEFINE_list("lmbda", ["0.013"], "Rising weights of the distortion.")
-_FITTING = codec_training.define()
+_FITTING = fitting.define()
 
 
 def build_model(run: recipe_flags.Run) -> hyperprior.Hyperprior:
@@ -53,7 +53,7 @@ def build_model(run: recipe_flags.Run) -> hyperprior.Hyperprior:
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    codec_training.fit(_TRAINING, build_model)
+    fitting.fit(_TRAINING, build_model)
 
 
 if __name__ == "__main__":

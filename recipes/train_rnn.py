@@ -24,7 +24,7 @@ from absl import app, flags
 
 from tfsemcomp.layers import conv_gru
 from tfsemcomp.models import recurrent_autoencoder, teacher
-from tfsemcomp.training import codec_training, recipe_flags
+from tfsemcomp.training import fitting, recipe_flags
 
 DIAL = "dial"
 
@@ -75,7 +75,7 @@ _MASKED = flags.DEFINE_float("masked", 0.2, "Share of crops with stopped cells."
 _STOCHASTIC = flags.DEFINE_enum(
     "stochastic", "custom", ("custom", "yes", "no"), "Draw bits while training."
 )
-_FITTING = codec_training.define()
+_FITTING = fitting.define()
 
 
 def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
@@ -116,7 +116,7 @@ def build_model(run: recipe_flags.Run) -> recurrent_autoencoder.RecurrentAutoenc
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
-    codec_training.fit(_TRAINING, build_model)
+    fitting.fit(_TRAINING, build_model)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How the networks of codecs are trained, whatever they are: flags, optimizer, recipe.
+"""What recipes do to train a network, whatever it is: flags, optimizer, fit and save.
 
 _TRAINING = recipe_flags.define(SIZES, ...)
-_FITTING = codec_training.define()
+_FITTING = fitting.define()
 ...
 def build_model(run):
     model = ...
@@ -9,11 +9,11 @@ def build_model(run):
     model.compile(_FITTING.optimizer(run), ...)
     return model
 
-codec_training.fit(_TRAINING, build_model)
+fitting.fit(_TRAINING, build_model)
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import tensorflow as tf
@@ -99,32 +99,50 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> FittingFlags:
     )
 
 
+def photo_crops(run: recipe_flags.Run) -> loop.Batches:
+    """Crops of photos at their own scale or smaller, mirrored, in their own colours."""
+    return run.batches(
+        pipeline.Augmentation(
+            crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
+        )
+    )
+
+
+Validation = Callable[[], tf.data.Dataset] | None
+
+
 def fit(
-    training: recipe_flags.TrainingFlags, build: Callable[[recipe_flags.Run], Model]
+    training: recipe_flags.TrainingFlags,
+    build: Callable[[recipe_flags.Run], Model],
+    batches: Callable[[recipe_flags.Run], loop.Batches] = photo_crops,
+    validation: Callable[
+        [recipe_flags.Run], Validation
+    ] = recipe_flags.Run.validation_batches,
+    callbacks: Callable[
+        [recipe_flags.Run, Validation], Sequence[tf.keras.callbacks.Callback]
+    ] = lambda run, validation: (),
 ) -> Model:
     """Trains, measures and saves what the flags describe.
-
-    Crops are of whole pictures at their own scale or smaller, mirrored at times, in
-    their own colours.
 
     Args:
         training: the shared flags.
         build: makes the compiled model.
+        batches: makes what it learns from.
+        validation: makes what it is measured on, or gives None.
+        callbacks: makes those of `fit`, from the run and what `validation` gave.
     Returns: the model.
     """
     run = training.read()
-    plan = pipeline.Augmentation(
-        crop=run.crop, min_area=0.34, max_aspect=1.0, colour=0.0, resized=0.5
-    )
-    validation = run.validation_batches()
+    measured = validation(run)
     model = loop.fit(
         lambda: build(run),
-        run.batches(plan),
+        batches(run),
         run.fit_config(),
-        validation,
-        sources=run.records,
+        measured,
+        callbacks(run, measured),
+        run.records,
     )
-    result = loop.measure(model, validation)
+    result = loop.measure(model, measured)
     facts = {"flags": training.values(), "validation": result}
     with strategies.writing_folder(model.distribute_strategy, run.out) as own:
         runs.save(model, own, facts)

@@ -194,10 +194,10 @@ class TrainingTest(SemCompTestCase):
         batch = a_batch(4)
         first = float(model.test_step(batch)["l1"])
         step = tf.function(model.train_step)
-        for _ in range(30):
+        for _ in range(60):
             self.assertTrue(np.isfinite(step(batch)["loss"]))
         model.reset_metrics()
-        self.assertLess(float(model.test_step(batch)["l1"]), 0.7 * first)
+        self.assertLess(float(model.test_step(batch)["l1"]), 0.5 * first)
 
     @parameterized.parameters(
         ("hf_gan", "rate", LossWeights(r1=1.0)), ("unet", "kl", LossWeights())

@@ -25,13 +25,12 @@ import dataclasses
 import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Callable
 
 import numpy as np
 
 from tfsemcomp import images
-from tfsemcomp.entropy import bit_network, range_coder
+from tfsemcomp.entropy import archives, bit_network, range_coder
 from tfsemcomp.entropy.bit_network import EVEN, LEVELS, LEVELS_PER_UNIT, Network
 from tfsemcomp.entropy.checks import SYMBOL_CHECK_BYTES, symbol_check
 from tfsemcomp.entropy.tables import MAX_PRECISION, Tables
@@ -168,12 +167,7 @@ def load(path: str | os.PathLike[str]) -> BitModel:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to {size} bytes, the limit is {MAX_FILE_BYTES}")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = archives.read(path, MAX_FILE_BYTES)
     expected = {*_NETWORK_FIELDS, "continue_levels", "lookup", _CHECKSUM}
     if set(arrays) != expected:
         raise ValueError(f"it holds {sorted(arrays)}")

@@ -26,14 +26,13 @@ import functools
 import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tfsemcomp import images
-from tfsemcomp.entropy import context_mixing_tables
+from tfsemcomp.entropy import archives, context_mixing_tables
 from tfsemcomp.errors import BitstreamError, ModelMismatchError, UnavailableError
 
 # Beside saved_model.pb.
@@ -449,12 +448,7 @@ def load(path: str | os.PathLike[str]) -> Primed:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[Primed, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to {size} bytes, the limit is {MAX_FILE_BYTES}")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = archives.read(path, MAX_FILE_BYTES)
     stored = arrays.pop(_CHECKSUM).tobytes()
     symbols = int(arrays.pop(_SYMBOLS).item())
     _check_symbols(symbols)

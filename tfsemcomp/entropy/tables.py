@@ -13,12 +13,12 @@ import hashlib
 import io
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from tfsemcomp import images
+from tfsemcomp.entropy import archives
 from tfsemcomp.errors import ModelMismatchError
 
 # Beside saved_model.pb.
@@ -188,12 +188,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tables]:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tables], bytes]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to {size} bytes, the limit is {MAX_FILE_BYTES}")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = archives.read(path, MAX_FILE_BYTES)
     stored = arrays.pop(_CHECKSUM).tobytes()
     names = sorted({name.rpartition(".")[0] for name in arrays})
     expected = {f"{name}.{part}" for name in names for part in ("lookup", "offsets")}

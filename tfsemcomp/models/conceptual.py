@@ -475,20 +475,13 @@ class Conceptual(tf.keras.Model):
         return {name: mean.result() for name, mean in self.means.items()}
 
     def save_own_variables(self, store: MutableMapping) -> None:
-        """Called by `save_weights`: what is no layer's, the prior's among it."""
-        for number, variable in enumerate(self._own_variables()):
-            store[str(number)] = variable.numpy()
+        """Called by `save_weights`."""
+        runs.store_variables(self._own_variables(), store)
 
     def load_own_variables(self, store: Mapping) -> None:
         """Called by `load_weights`: takes what `save_own_variables` wrote."""
         variables = self._own_variables()
-        if len(store) != len(variables):
-            raise ValueError(
-                f"the file has {len(store)} steps and priors, this model "
-                f"{len(variables)}: load weights of the same size and latent."
-            )
-        for number, variable in enumerate(variables):
-            variable.assign(store[str(number)])
+        runs.restore_variables(variables, store, "steps and priors", "size and latent")
 
     def _own_variables(self) -> list[tf.Variable]:
         prior = [] if self.entropy_model is None else self.entropy_model.variables

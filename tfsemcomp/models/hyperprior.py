@@ -400,23 +400,13 @@ class Hyperprior(tf.keras.Model):
         return found
 
     def save_own_variables(self, store: MutableMapping) -> None:
-        """Called by `save_weights`: what is no layer's, the prior's among it.
-
-        Keras alone would leave out the prior, a tf.Module, without a word.
-        """
-        for number, variable in enumerate(self._own_variables()):
-            store[str(number)] = variable.numpy()
+        """Called by `save_weights`."""
+        runs.store_variables(self._own_variables(), store)
 
     def load_own_variables(self, store: Mapping) -> None:
         """Called by `load_weights`: takes what `save_own_variables` wrote."""
         variables = self._own_variables()
-        if len(store) != len(variables):
-            raise ValueError(
-                f"the file has {len(store)} gains and priors, this model "
-                f"{len(variables)}: load weights of the same size and variant."
-            )
-        for number, variable in enumerate(variables):
-            variable.assign(store[str(number)])
+        runs.restore_variables(variables, store, "gains and priors", "size and variant")
 
     def _gains(self) -> list[tf.Variable]:
         return [self.log_gain, self.log_inverse_gain] if self.has_gains else []

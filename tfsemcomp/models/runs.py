@@ -1,7 +1,7 @@
 """Folders of trained models: run.json, from which a model is rebuilt, and weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TypeVar
 
 import tensorflow as tf
@@ -45,6 +45,36 @@ def load(kind: type[Model], folder: str, recipe: str) -> Model:
     model.create_weights()
     model.load_weights(f"{folder}/model.weights.h5")
     return model
+
+
+def store_variables(variables: Sequence[tf.Variable], store: MutableMapping) -> None:
+    """For a model's `save_own_variables`: what is no layer's.
+
+    Keras alone would leave out a prior, a tf.Module, without a word.
+    """
+    for number, variable in enumerate(variables):
+        store[str(number)] = variable.numpy()
+
+
+def restore_variables(
+    variables: Sequence[tf.Variable], store: Mapping, what: str, alike: str
+) -> None:
+    """For a model's `load_own_variables`: takes what `store_variables` wrote.
+
+    Args:
+        variables: of the model.
+        store: of the file.
+        what: they are, for the message.
+        alike: what models must share to have as many of them, for the message.
+    Raises: ValueError if the file has more or fewer.
+    """
+    if len(store) != len(variables):
+        raise ValueError(
+            f"the file has {len(store)} {what}, this model {len(variables)}: load "
+            f"weights of the same {alike}."
+        )
+    for number, variable in enumerate(variables):
+        variable.assign(store[str(number)])
 
 
 def resolve_size(size: str | Size, sizes: Mapping[str, Size]) -> Size:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfsemcomp.data import reading, records, stored_png
+from tfsemcomp.data import captions, reading, records, stored_png
 
 # A line that is scaled down stays, weaker: it is the mean of what it covers.
 _AREA = tf.image.ResizeMethod.AREA
@@ -71,6 +71,7 @@ def training_batches(
     skip_corrupt: bool = False,
     input_context: tf.distribute.InputContext | None = None,
     planes: Sequence[str] = (),
+    words: captions.Words | None = None,
 ) -> tf.data.Dataset:
     """An endless, repeatable stream of augmented batches.
 
@@ -93,8 +94,10 @@ def training_batches(
         planes: features that hold maps of the images as PNG, such as "edges/encoded" or
             the "layer/NAME/map" of materialized.py. They are cut, resized and flipped
             as the images are.
-    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}, and with P
-        `planes` "planes": uint8 [B,crop,crop,P].
+        words: how captions become words; each time one of a record's, drawn at random.
+    Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}, with P
+        `planes` "planes": uint8 [B,crop,crop,P], and with `words` of T ids "words":
+        int32 [B,T].
     Raises:
         ValueError: if `sources` is empty, `weights` does not match it, or `batch_size`
             is no multiple of the number of replicas.
@@ -127,6 +130,8 @@ def training_batches(
             input_context.num_input_pipelines, input_context.input_pipeline_id
         )
 
+    read_words = words and words.reader(sources, skip_corrupt=skip_corrupt)
+
     def load(number: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = records.parse(serialized, ("image/encoded", "label"))
         key = tf.stack([tf.constant(seed, tf.int64), number])
@@ -136,6 +141,8 @@ def training_batches(
             maps = _parse_planes(serialized, planes)
             maps = [_augment_plane(encoded, augmentation, key) for encoded in maps]
             found["planes"] = tf.concat(maps, axis=-1)
+        if read_words:
+            found["words"] = read_words(serialized, key)
         return found
 
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -149,6 +156,7 @@ def evaluation_batches(
     *,
     skip_corrupt: bool = False,
     planes: Sequence[str] = (),
+    words: captions.Words | None = None,
 ) -> tf.data.Dataset:
     """One pass in order: short side to `crop`, then the centre square.
 
@@ -158,8 +166,10 @@ def evaluation_batches(
         crop: height and width of the result, pixels.
         skip_corrupt: leave out damaged records, see `reading.serialized`.
         planes: as in `training_batches`.
+        words: as there, but of each record's first caption.
     Returns: as `training_batches`.
     """
+    read_words = words and words.reader([source], skip_corrupt=skip_corrupt)
 
     def load(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = records.parse(serialized)
@@ -170,6 +180,8 @@ def evaluation_batches(
             maps = [tf.io.decode_png(encoded, channels=1) for encoded in maps]
             maps = [centre_square(plane, crop, _AREA) for plane in maps]
             found["planes"] = tf.concat(maps, axis=-1)
+        if read_words:
+            found["words"] = read_words(serialized, None)
         return found
 
     stream = reading.serialized(*source, skip_corrupt=skip_corrupt)

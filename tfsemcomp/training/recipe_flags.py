@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from tfsemcomp.data import pipeline, records
+from tfsemcomp.data import captions, pipeline, records
 from tfsemcomp.training import loop, strategies
 
 # The flags are those of the recipe that calls `define`, in --help and in `values`.
@@ -90,6 +90,7 @@ class Run:
         weights: Sequence[float] | None = None,
         shuffle_buffer: int = 4096,
         planes: Sequence[str] = (),
+        words: captions.Words | None = None,
     ) -> loop.Batches:
         """The training data for `loop.fit`.
 
@@ -98,6 +99,7 @@ class Run:
             weights: share of each source, see `pipeline.training_batches`.
             shuffle_buffer: records held for shuffling, see there.
             planes: features that hold maps, see there.
+            words: how captions become words, see there.
         """
 
         def make(
@@ -114,6 +116,7 @@ class Run:
                 skip_corrupt=self.skip_corrupt,
                 input_context=input_context,
                 planes=planes,
+                words=words,
             )
 
         return make
@@ -123,6 +126,7 @@ class Run:
         batch_size: int = 8,
         crop: int | None = None,
         planes: Sequence[str] = (),
+        words: captions.Words | None = None,
     ) -> Callable[[], tf.data.Dataset] | None:
         """The data to measure on for `loop.fit`; None without `--validation`.
 
@@ -130,6 +134,7 @@ class Run:
             batch_size: pictures in a batch.
             crop: side of the pictures; None for that of the training.
             planes: features that hold maps, see `pipeline.training_batches`.
+            words: how captions become words, see there.
         """
         if self.validation is None:
             return None
@@ -139,6 +144,7 @@ class Run:
             crop or self.crop,
             skip_corrupt=self.skip_corrupt,
             planes=planes,
+            words=words,
         )
 
 

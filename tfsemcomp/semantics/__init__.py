@@ -1,1 +1,1 @@
-"""From pixels to meaning: ROI maps, edges, and later label maps and captions."""
+"""From pixels to meaning: ROI maps, edges and captions, and later label maps."""

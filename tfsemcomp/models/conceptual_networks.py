@@ -20,6 +20,8 @@ CELL = 128
 _ENCODER_STRIDE = 32
 # Smallest side that leaves the half-size discriminator a patch, pixels.
 SMALLEST_JUDGED = 64
+# Variance of the first colours of a stage, times the usual.
+_FAINT = 1e-3
 # Widths of the last stages of a fusion generator, in N.
 _LAST = (8, 4, 2, 1)
 
@@ -151,7 +153,12 @@ class FusionGenerator(layers.Layer):
             times = 2**number if grid else 1
             self.blocks.append(_FusionBlock(before + 1, after, times, spectral))
             self.styles.append(Style(times))
-            self.colours.append(layers.Conv2D(3, 3, padding="same"))
+            # A sum of seven colours of full size would saturate from the first step,
+            # and a saturated tanh learns nothing any more.
+            faint = tf.keras.initializers.VarianceScaling(_FAINT)
+            self.colours.append(
+                layers.Conv2D(3, 3, padding="same", kernel_initializer=faint)
+            )
             before = after
 
     def call(

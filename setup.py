@@ -52,11 +52,13 @@ EXTRAS = {
     # Codecs and figures to compare with.
     "bench": [
         "bjontegaard>=1.3",
+        "brotli>=1.1,<2",
         "matplotlib>=3.7",
         "pandas>=2.0,<3",
         "pillow-heif>=0.18",
         "pillow-jxl-plugin>=1.3",
         "pyjpegli>=0.3",
+        "zstandard>=0.22,<1",
     ],
     # Records made on Apache Beam.
     "beam": ["apache-beam>=2.70,<3"],

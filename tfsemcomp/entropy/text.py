@@ -20,7 +20,7 @@ What these cannot say, such as two spaces, or what they say in more bytes, is st
 the byte 255 and the UTF-8 text deflated with the words as its dictionary. The last
 256th of table 0 belongs to no form, so that coded text never begins with this byte.
 
-A caption as people write them takes 11 to 12 bytes (docs/text.md).
+A caption as people write them takes 11 bytes (docs/text.md).
 """
 
 import collections

@@ -10,8 +10,8 @@
 
 A token is a run of letters and digits, with apostrophes and hyphens inside it, in lower
 case, or any other single character but white space. All characters beyond ASCII count
-as letters and none of them changes its case, so that Python and TensorFlow's graphs
-(data/captions.py), whose Unicode tables differ, cut a caption alike.
+as letters and none of them changes its case: a stream must not depend on the version of
+Unicode that its decoder knows.
 """
 
 import collections
@@ -33,7 +33,6 @@ FILE_NAME = "vocabulary.json"
 PAD, START, END, UNKNOWN = range(4)
 FIRST_WORD = 4
 MOST_WORDS = 65536 - FIRST_WORD
-# In the syntax that Python's re and TensorFlow's RE2 share.
 SPACE = r"\t\n\v\f\r "
 _LETTER = r"(?:[0-9A-Za-z]|[^\x00-\x7f])"
 TOKEN = rf"{_LETTER}+(?:['-]{_LETTER}+)*|[^{SPACE}]"

@@ -15,6 +15,20 @@ def mse(x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.squared_difference(x, x_hat), axis=(1, 2, 3))
 
 
+def gradient_error(x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
+    """Mean absolute error of the differences between neighbouring pixels.
+
+    Args:
+        x: float32 [B,H,W,C].
+        x_hat: the same shape and range.
+    Returns: float32 [B], in the unit of `x`.
+    """
+    error = x_hat - x
+    down, across = error[:, 1:] - error[:, :-1], error[:, :, 1:] - error[:, :, :-1]
+    means = [tf.reduce_mean(tf.abs(part), axis=(1, 2, 3)) for part in (down, across)]
+    return (means[0] + means[1]) / 2
+
+
 def ssim(x: tf.Tensor, x_hat: tf.Tensor, peak: float = 255.0) -> tf.Tensor:
     """SSIM of each picture at its own scale, mean over positions and channels.
 

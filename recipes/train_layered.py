@@ -1,0 +1,250 @@
+"""Train the layers of `layered`, a phase at a time.
+
+Paper:  Zhang et al., Rethinking Semantic Image Compression, IEEE TCSVT 33(8), 2023
+        (`--variant=v1`); this project's networks (`--variant=v2`).
+Run:    python recipes/train_layered.py --phase=structure --size=small \
+            --out=runs/structure --data=records/photos_edges:train \
+            --planes=layer/fine/map,layer/bold/map --teacher=imagenet
+        python recipes/train_layered.py --phase=structure --init=runs/structure \
+            --vocabulary=vocabulary.json --text_to_image=runs/text_to_image ...
+Cost:   a forward and two backward passes of the generator a step, and those of the
+        teacher; of the signal, one of the generator besides.
+Resume: the same command; it goes on from the newest checkpoint in --out.
+Result: OUT/model.weights.h5 and OUT/run.json; pictures of a few validation photos in
+        OUT/logs; then recipes/export_layered.py.
+
+Each phase trains one network on frozen ones of the phases before it:
+
+    caption     picture -> words                    recipes/train_captioner.py
+    damsm       words <-> pictures                  recipes/train_damsm.py
+    t2i         words -> base picture               recipes/train_text_to_image.py
+    edge        picture -> lines                    recipes/train_edge_detector.py
+    structure   lines, base, words -> layer 2       this recipe
+
+The first four are recipes of their own, which take all other flags.
+
+`--planes` are the features of records that hold edge maps: each crop gets one of them
+at random, thresholded, thinned out and coarsened as `--thresholds`, `--edge_dropout`
+and `--scales` say. `--vocabulary` lets networks be told words; records without
+captions have none. A share `--textless` of the pictures is drawn without words from a
+grey base. `--weights` are term=weight pairs of l1, perceptual and gan; the judges'
+verdict sets in after a twentieth of the steps.
+"""
+
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from tfsemcomp.data import captions, pipeline
+from tfsemcomp.losses import adversarial
+from tfsemcomp.models import scmc_blocks, structure_generator
+from tfsemcomp.semantics import vocabulary
+from tfsemcomp.training import (
+    adversarial_optimizers,
+    edge_map_flags,
+    fitting,
+    loop,
+    recipe_flags,
+    samples,
+    teacher_flags,
+)
+
+# Phases that are recipes of their own.
+_RECIPES = {
+    "caption": "train_captioner.py",
+    "damsm": "train_damsm.py",
+    "t2i": "train_text_to_image.py",
+    "edge": "train_edge_detector.py",
+}
+# Shares of the steps where the judges' weight begins to rise, and where it is whole.
+_GAN_RAMP = 0.05, 0.1
+_SAMPLES = 6
+
+_TRAINING = recipe_flags.define(
+    structure_generator.SIZES,
+    size="small",
+    crop=128,
+    batch=8,
+    steps=20000,
+    learning_rate=4e-4,
+    smoke_crop=64,
+)
+_PHASE = flags.DEFINE_enum("phase", "structure", ["structure"], "What is trained.")
+_EDGES = edge_map_flags.define(["2"])
+_TEACHER = teacher_flags.define("dists")
+_VALIDATION_CROP = flags.DEFINE_integer(
+    "validation_crop", 128, "Side of what is measured, pixels.", 64
+)
+_COLOUR = flags.DEFINE_float("colour", 0.1, "Largest change of colours.", 0, 1)
+_VARIANT = flags.DEFINE_enum(
+    "variant", "v2", structure_generator.VARIANTS, "Which networks."
+)
+_AXIS = flags.DEFINE_enum(
+    "attention_axis", "query", scmc_blocks.AXES, "Softmax of v1's attention."
+)
+_MODE = flags.DEFINE_enum(
+    "gan_mode", "original", adversarial.MODES, "Adversarial loss."
+)
+_TEXTLESS = flags.DEFINE_float("textless", 0.5, "Share without text.", 0, 1)
+_VOCABULARY = flags.DEFINE_string("vocabulary", None, "JSON file of the words.")
+_WORDS = flags.DEFINE_integer("words", 20, "Most words of a caption.", 1)
+_TEXT_TO_IMAGE = flags.DEFINE_string(
+    "text_to_image", None, "Run that draws base pictures; else they are grey."
+)
+_WEIGHTS = flags.DEFINE_list("weights", [], "term=weight pairs, as l1=10,gan=0.5.")
+_TWO_RATES = flags.DEFINE_boolean("two_rates", True, "Two time-scales rule.")
+_CLIP = flags.DEFINE_float("clip", None, "Largest norm of an optimizer's gradients.")
+_EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
+_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
+
+
+def loss_weights(steps: int) -> structure_generator.LossWeights:
+    """The weights that the flags give, with a ramp for a training of so many steps.
+
+    Raises:
+        ValueError: --weights names no term, or gives no number.
+    """
+    terms, given = ("l1", "perceptual", "gan"), {}
+    for text in _WEIGHTS.value:
+        name, _, value = text.partition("=")
+        if name not in terms:
+            raise ValueError(
+                f"`--weights` are term=weight pairs of {', '.join(terms)}; got "
+                f"'{text}'."
+            )
+        given[name] = float(value)
+    ramp = tuple(int(steps * share) for share in _GAN_RAMP)
+    return structure_generator.LossWeights(**given, gan_ramp=ramp)
+
+
+def words() -> captions.Words | None:
+    """How captions become words; None without `--vocabulary`."""
+    if _VOCABULARY.value is None:
+        return None
+    known = vocabulary.load(_VOCABULARY.value)
+    return captions.Words(known, _WORDS.value, required=False)
+
+
+def text_to_image(run: recipe_flags.Run) -> structure_generator.TextToImage | None:
+    """What draws base pictures, of a run; None without one, and in a smoke test."""
+    if _TEXT_TO_IMAGE.value is None or run.smoke:
+        return None
+    from tfsemcomp.models import text_to_image as networks
+
+    model = networks.load_run(_TEXT_TO_IMAGE.value)
+    return lambda told: model.generate(
+        told, tf.random.normal([tf.shape(told)[0], model.size.noise])
+    )
+
+
+def build_structure(
+    run: recipe_flags.Run,
+) -> structure_generator.StructureGenerator:
+    """Makes the compiled generator of layer 2 that the flags describe."""
+    known = words()
+    model = structure_generator.StructureGenerator(
+        run.size,
+        _VARIANT.value,
+        len(known.vocabulary) if known else 0,
+        _AXIS.value,
+        _MODE.value,
+        _TEXTLESS.value,
+    )
+    model.create_weights()
+    if _INIT.value and not run.smoke:
+        model.take_weights(structure_generator.load_run(_INIT.value))
+    model.condition_on(_EDGES.degradation(), text_to_image(run))
+    model.compile(
+        *optimizers(run),
+        loss_weights(run.steps),
+        _TEACHER.features(run.smoke),
+        _TEACHER.kind,
+    )
+    return model
+
+
+def optimizers(
+    run: recipe_flags.Run,
+) -> tuple[tf.keras.optimizers.Optimizer, tf.keras.optimizers.Optimizer]:
+    """Those of what draws and of what judges."""
+    return adversarial_optimizers.make(
+        run.learning_rate,
+        run.steps,
+        two_rates=_TWO_RATES.value,
+        clip=_CLIP.value,
+        ema_momentum=_EMA.value,
+    )
+
+
+def structure_strip(
+    model: structure_generator.StructureGenerator, batch: Mapping[str, tf.Tensor]
+) -> np.ndarray:
+    """Each picture, its lines, its base and what the model draws, side by side."""
+    structure, base, told = model.conditions(batch, training=False)
+    drawn = model(structure, base, told, training=False)
+    return side_by_side(batch["image"], 255 * structure, base, drawn)
+
+
+def side_by_side(*pictures: tf.Tensor) -> np.ndarray:
+    """[B,H,W,3] or [B,H,W,1] in [0, 255] each -> uint8 [B,H,nW,3]."""
+    shown = [tf.cast(picture, tf.float32) for picture in pictures]
+    shown = [tf.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in shown]
+    whole = tf.clip_by_value(tf.round(tf.concat(shown, axis=2)), 0, 255)
+    return tf.cast(whole, tf.uint8).numpy()
+
+
+def training_batches(run: recipe_flags.Run) -> loop.Batches:
+    """Crops with their edge maps and words."""
+    # Lines are one pixel wide at the scale that they were found at: nothing is resized.
+    plan = pipeline.Augmentation(crop=run.crop, colour=_COLOUR.value, resized=0.0)
+    return run.batches(plan, planes=_EDGES.planes, words=words())
+
+
+def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
+    """Squares in the middle of the pictures, with their edge maps and words."""
+    side = run.crop if run.smoke else _VALIDATION_CROP.value
+    return run.validation_batches(crop=side, planes=_EDGES.planes, words=words())
+
+
+def sample_callbacks(
+    strip, run: recipe_flags.Run, validation: fitting.Validation
+) -> list[tf.keras.callbacks.Callback]:
+    """What shows a few validation pictures after each piece, on one device."""
+    if validation is None or run.strategy != "default":
+        return []
+    batch = next(iter(validation().unbatch().batch(_SAMPLES).take(1)))
+    return [samples.Samples(run.out, batch, strip)]
+
+
+def main(argv: list[str]) -> None:
+    """Trains, evaluates and saves the model."""
+    del argv
+    fitting.fit(
+        _TRAINING,
+        build_structure,
+        training_batches,
+        validation_batches,
+        functools.partial(sample_callbacks, structure_strip),
+    )
+
+
+def hand_over(argv: Sequence[str]) -> None:
+    """Becomes the recipe of the phase that `--phase` names, if it is another one."""
+    for number, flag in enumerate(argv):
+        name, _, phase = flag.lstrip("-").partition("=")
+        if name == "phase" and phase in _RECIPES:
+            recipe = pathlib.Path(__file__).with_name(_RECIPES[phase])
+            rest = [*argv[1:number], *argv[number + 1 :]]
+            os.execv(sys.executable, [sys.executable, str(recipe), *rest])
+
+
+if __name__ == "__main__":
+    # Before any flag is read: theirs are others.
+    hand_over(sys.argv)
+    app.run(main)

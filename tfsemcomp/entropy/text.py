@@ -55,6 +55,9 @@ _EXPECTED, _AS_SPELLED, _CAPITALISED, _UPPER = range(4)
 _OTHER_SPACE = 4
 _SHAPES = 8
 _RESERVED = 2.0**-8
+# Of captions written with spaces before punctuation, as many as would be written
+# plainly: sets of captions are cut into tokens, people write "a dog, running."
+_PLAIN_PRIOR = 0.5
 _DEFLATED = b"\xff"
 _WINDOW_BITS = -15
 _WINDOW = 2**15
@@ -162,6 +165,8 @@ def build(captions: Iterable[str], vocabulary: Vocabulary) -> TextModel:
         form, told = _best_form(text, lambda token: cases.get(token, _AS_SPELLED))
         forms[form] += 1
         np.add.at(shapes, told if form & _EXCEPTIONS else [], 1)
+    for form in (0, _CAPITAL):
+        forms[form | _PLAIN] += _PLAIN_PRIOR * forms[form]
     forms = np.append(forms / forms.sum() * (1 - _RESERVED), _RESERVED)
     spelled = collections.Counter(token for tokens in sentences for token in tokens)
     spelling_rows, spellings = text_tables.spelling_rows(spelled)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfsemcomp import trunks
-from tfsemcomp.losses import replicas
 from tfsemcomp.models import runs
+from tfsemcomp.models.single_loss import SingleLossModel
 
 # What a pixel of "edges" must exceed to be one, of 0 (nobody drew it) to 1 (all did).
 POSITIVE = 0.3
@@ -56,7 +56,7 @@ SIZES = {
 }
 
 
-class EdgeDetector(tf.keras.Model):
+class EdgeDetector(SingleLossModel):
     """Edges of a picture as probabilities, from side outputs of many scales.
 
         x --stage 1--> f_1 --pool--> stage 2 --> f_2 --pool--> ... f_S
@@ -70,6 +70,9 @@ class EdgeDetector(tf.keras.Model):
     y: the share of people who drew an edge there. Pixels above `positive` are edges,
     those of 0 none, others do not count. w is the share of the other kind in the
     picture, times `NEGATIVE_WEIGHT` without an edge: the kinds weigh about alike.
+
+    Batches: {"image": uint8 [B,H,W,3], "planes": uint8 [B,H,W,1]}, 255 where all people
+    drew an edge.
 
     Workflow: `compile`, `fit`, export `structure` (recipes/export_edge_detector.py);
     use it by `semantics.edges.extract(image, "learned")`.
@@ -106,13 +109,7 @@ class EdgeDetector(tf.keras.Model):
             dtype="float32",
             name="fusion",
         )
-        names = ("loss", "fused", "precision", "recall")
-        self.means = {name: tf.keras.metrics.Mean(name) for name in names}
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
+        self._define_means("loss", "fused", "precision", "recall")
 
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
@@ -151,25 +148,6 @@ class EdgeDetector(tf.keras.Model):
         """Probability of an edge: float32 [B,H,W,3] in [0, 255] -> [B,H,W]."""
         return tf.sigmoid(self(images, training=False)[..., 0])
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on batches of pictures with the edges that people drew.
-
-        Args:
-            batch: {"image": uint8 [B,H,W,3], "planes": uint8 [B,H,W,1]}, 255 where all
-                people drew an edge.
-        """
-        with tf.GradientTape() as tape:
-            losses = self._losses_of(batch, training=True)
-            loss = replicas.share(losses["loss"])
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._report(losses)
-
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The same measures with the statistics of the training."""
-        return self._report(self._losses_of(batch, training=False))
-
     def _losses_of(
         self, batch: dict[str, tf.Tensor], training: bool
     ) -> dict[str, tf.Tensor]:
@@ -187,11 +165,6 @@ class EdgeDetector(tf.keras.Model):
                 tf.reduce_sum(found * edges), tf.reduce_sum(edges)
             ),
         }
-
-    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in losses.items():
-            self.means[name].update_state(value)
-        return {metric.name: metric.result() for metric in self.metrics}
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

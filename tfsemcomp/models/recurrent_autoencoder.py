@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfsemcomp.layers.conv_gru import CELLS
-from tfsemcomp.losses import distortion, replicas
+from tfsemcomp.losses import distortion
 from tfsemcomp.models import recurrent_transforms as transforms
 from tfsemcomp.models import runs
 from tfsemcomp.models.code_length import CodeLength
+from tfsemcomp.models.single_loss import SingleLossModel
 
 STRIDE = transforms.STRIDE
 RECONSTRUCTIONS = ("additive", "oneshot")
@@ -73,7 +74,7 @@ SIZES = {
 }
 
 
-class RecurrentAutoencoder(tf.keras.Model):
+class RecurrentAutoencoder(SingleLossModel):
     """A picture as binary codes, 32 for 16x16 pixels in each of T iterations.
 
         x --prepare--> s            e_1 = s        estimate_0 = 0
@@ -165,13 +166,9 @@ class RecurrentAutoencoder(tf.keras.Model):
         self.transforms = _make_transforms(self.size, cell, stochastic)
         self.predictor = CodeLength(self.size.iterations, self.size.rate_width)
         self._features = None
-        names = ("loss", "human", "machine", "mse", "bpp", "ms_ssim_first", "ms_ssim")
-        self.means = {name: tf.keras.metrics.Mean(name) for name in names}
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
+        self._define_means(
+            "loss", "human", "machine", "mse", "bpp", "ms_ssim_first", "ms_ssim"
+        )
 
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
@@ -302,24 +299,6 @@ class RecurrentAutoencoder(tf.keras.Model):
             pictures.append(self.transforms.finish(estimate, iteration, condition))
         return {"x_hat": tf.stack(pictures), "codes": tf.stack(all_codes)}
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on {"image": uint8 [B,H,W,3]}, H and W static."""
-        with tf.GradientTape() as tape:
-            losses = self._losses_of(batch, training=True)
-            loss = replicas.share(losses["loss"])
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply_gradients(
-            (gradient, variable)
-            for gradient, variable in zip(gradients, variables, strict=True)
-            if gradient is not None
-        )
-        return self._report(losses)
-
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The same measures with the codes that a file would have."""
-        return self._report(self._losses_of(batch, training=False))
-
     def _losses_of(
         self, batch: dict[str, tf.Tensor], training: bool
     ) -> dict[str, tf.Tensor]:
@@ -404,11 +383,6 @@ class RecurrentAutoencoder(tf.keras.Model):
         drawn = tf.random.uniform([count, rows, columns], 0.0, last + 1)
         whole = tf.random.uniform([count, 1, 1]) >= self.masked
         return tf.cast(tf.where(whole, last, tf.floor(drawn)), tf.int32)
-
-    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in losses.items():
-            self.means[name].update_state(value)
-        return {name: mean.result() for name, mean in self.means.items()}
 
     def take_weights(self, other: "RecurrentAutoencoder") -> None:
         """Copies the weights of another model, whatever it was trained for.

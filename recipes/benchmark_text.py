@@ -53,6 +53,8 @@ _SMOKE = flags.DEFINE_boolean("smoke", False, "A few captions.")
 
 _WINDOW = 2**15
 _TRAINED_BYTES = 112640
+# No dictionary can be trained to less.
+_LEAST_TRAINED_BYTES = 512
 _SMOKE_CAPTIONS = 40
 # Captions at a time when measuring seconds.
 _TIMED = 50
@@ -102,9 +104,9 @@ def zstandard_coder(train: Sequence[str], trained: bool) -> Coder:
     )
     shared = {}
     if trained:
-        # As many captions as it is likely to need; it fails on fewer than it can use.
         samples = [caption.encode() for caption in train]
         size = min(_TRAINED_BYTES, sum(map(len, samples)) // 8)
+        size = max(size, _LEAST_TRAINED_BYTES)
         shared = {"dict_data": zstandard.train_dictionary(size, samples)}
     compressor = zstandard.ZstdCompressor(compression_params=plain, **shared)
     decompressor = zstandard.ZstdDecompressor(**options, **shared)

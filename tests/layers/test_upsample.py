@@ -45,3 +45,12 @@ class EnlargeTest(SemCompTestCase):
 
     def test_xla_clean(self):
         self.assert_xla_clean(lambda x: upsample.enlarge(x, 2), random_map(3, 4))
+
+
+class ResizeTest(SemCompTestCase):
+    @parameterized.parameters((5, 7, 8, 4), (4, 4, 5, 5), (6, 3, 6, 3), (9, 2, 3, 7))
+    def test_equals_that_of_tensorflow(self, height, width, rows, columns):
+        x = random_map(height, width)
+        expected = tf.image.resize(x, [rows, columns])
+        found = upsample.resize(x, rows, columns)
+        np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -48,9 +48,25 @@ def discriminator_loss(
     Returns: scalar, the sum of both kinds of pictures, mean over scales.
     Raises: ValueError for another mode.
     """
+    return real_loss(real, mode) + fake_loss(fake, mode)
+
+
+def real_loss(real: Sequence[tf.Tensor], mode: str) -> tf.Tensor:
+    """The part of `discriminator_loss` that real pictures have: scalar.
+
+    Args:
+        real: logits of real pictures, float32 of any shape, for each scale or question.
+        mode: one of `MODES`.
+    Raises: ValueError for another mode.
+    """
     check_mode(mode)
-    pairs = zip(real, fake, strict=True)
-    return _mean(_real_term(a, mode) + _fake_term(b, mode) for a, b in pairs)
+    return _mean(_real_term(logits, mode) for logits in real)
+
+
+def fake_loss(fake: Sequence[tf.Tensor], mode: str) -> tf.Tensor:
+    """The part that generated pictures, or wrong answers, have; as `real_loss`."""
+    check_mode(mode)
+    return _mean(_fake_term(logits, mode) for logits in fake)
 
 
 def gradient_penalty(gradient: tf.Tensor) -> tf.Tensor:

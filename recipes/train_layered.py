@@ -7,6 +7,11 @@ Run:    python recipes/train_layered.py --phase=structure --size=small \
             --planes=layer/fine/map,layer/bold/map --teacher=imagenet
         python recipes/train_layered.py --phase=structure --init=runs/structure \
             --vocabulary=vocabulary.json --text_to_image=runs/text_to_image ...
+        python recipes/train_layered.py --phase=signal --size=small --out=runs/signal \
+            --structure=runs/structure --init=saved_models/hyperprior-small/run \
+            --learning_rate=1e-3 --batch=12 ...
+        python recipes/train_layered.py --phase=joint --out=runs/joint \
+            --structure=runs/structure --init=runs/signal --learning_rate=1e-4 ...
 Cost:   a forward and two backward passes of the generator a step, and those of the
         teacher; of the signal, one of the generator besides.
 Resume: the same command; it goes on from the newest checkpoint in --out.
@@ -20,30 +25,38 @@ Each phase trains one network on frozen ones of the phases before it:
     t2i         words -> base picture               recipes/train_text_to_image.py
     edge        picture -> lines                    recipes/train_edge_detector.py
     structure   lines, base, words -> layer 2       this recipe
+    signal      picture, layer 2, lines -> layer 3  this recipe
+    joint       layers 2 and 3 together             this recipe
 
-The first four are recipes of their own, which take all other flags.
+The first four are recipes of their own, which take all other flags. `--size` of the
+signal is one of train_hyperprior.py; `joint` takes the sizes of its two runs.
 
 `--planes` are the features of records that hold edge maps: each crop gets one of them
 at random, thresholded, thinned out and coarsened as `--thresholds`, `--edge_dropout`
 and `--scales` say. `--vocabulary` lets networks be told words; records without
 captions have none. A share `--textless` of the pictures is drawn without words from a
 grey base. `--weights` are term=weight pairs of l1, perceptual and gan; the judges'
-verdict sets in after a twentieth of the steps.
+verdict sets in after a twentieth of the steps. `--lmbda` are the signal's weights of
+the squared error, one for each quality; the published ones, which count otherwise, are
+called 1, 3, 6 and 9 (`codecs.layered_model.PRESETS`) and are the default. The signal
+may start from a hyperprior without layers below (`--init`).
 """
 
 import functools
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from tfsemcomp.codecs import layered_model
 from tfsemcomp.data import captions, pipeline
 from tfsemcomp.losses import adversarial
-from tfsemcomp.models import scmc_blocks, structure_generator
+from tfsemcomp.models import hyperprior, layered, scmc_blocks, structure_generator
+from tfsemcomp.models.layered_module import fit_words
 from tfsemcomp.semantics import vocabulary
 from tfsemcomp.training import (
     adversarial_optimizers,
@@ -67,7 +80,7 @@ _GAN_RAMP = 0.05, 0.1
 _SAMPLES = 6
 
 _TRAINING = recipe_flags.define(
-    structure_generator.SIZES,
+    {*structure_generator.SIZES, *hyperprior.SIZES},
     size="small",
     crop=128,
     batch=8,
@@ -75,7 +88,12 @@ _TRAINING = recipe_flags.define(
     learning_rate=4e-4,
     smoke_crop=64,
 )
-_PHASE = flags.DEFINE_enum("phase", "structure", ["structure"], "What is trained.")
+_PHASE = flags.DEFINE_enum(
+    "phase",
+    "structure",
+    [*_RECIPES, "structure", "signal", "joint"],
+    "What is trained.",
+)
 _EDGES = edge_map_flags.define(["2"])
 _TEACHER = teacher_flags.define("dists")
 _VALIDATION_CROP = flags.DEFINE_integer(
@@ -99,9 +117,25 @@ _TEXT_TO_IMAGE = flags.DEFINE_string(
 )
 _WEIGHTS = flags.DEFINE_list("weights", [], "term=weight pairs, as l1=10,gan=0.5.")
 _TWO_RATES = flags.DEFINE_boolean("two_rates", True, "Two time-scales rule.")
-_CLIP = flags.DEFINE_float("clip", None, "Largest norm of an optimizer's gradients.")
-_EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
-_INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
+_STRUCTURE = flags.DEFINE_string(
+    "structure", None, "Run of layer 2 that the signal goes on from; not with --smoke."
+)
+_PRIOR = flags.DEFINE_enum(
+    "prior",
+    None,
+    hyperprior.VARIANTS[1:],
+    "Of the signal; default scale for v1, mean_scale for v2.",
+)
+_LMBDA = flags.DEFINE_list(
+    "lmbda",
+    [f"{lmbda:.3g}" for lmbda in layered_model.PRESETS.values()],
+    "Rising weights of the signal's distortion.",
+)
+_DISTORTION = flags.DEFINE_enum(
+    "distortion", "mse", hyperprior.DISTORTIONS, "What lmbda weighs."
+)
+_SHARE = flags.DEFINE_float("share", 0.1, "Weight of layer 2's own losses, joint.", 0)
+_FITTING = fitting.define()
 
 
 def loss_weights(steps: int) -> structure_generator.LossWeights:
@@ -139,7 +173,8 @@ def text_to_image(run: recipe_flags.Run) -> structure_generator.TextToImage | No
 
     model = networks.load_run(_TEXT_TO_IMAGE.value)
     return lambda told: model.generate(
-        told, tf.random.normal([tf.shape(told)[0], model.size.noise])
+        fit_words(told, model.words),
+        tf.random.normal([tf.shape(told)[0], model.size.noise]),
     )
 
 
@@ -147,24 +182,96 @@ def build_structure(
     run: recipe_flags.Run,
 ) -> structure_generator.StructureGenerator:
     """Makes the compiled generator of layer 2 that the flags describe."""
-    known = words()
-    model = structure_generator.StructureGenerator(
-        run.size,
-        _VARIANT.value,
-        len(known.vocabulary) if known else 0,
-        _AXIS.value,
-        _MODE.value,
-        _TEXTLESS.value,
-    )
-    model.create_weights()
-    if _INIT.value and not run.smoke:
-        model.take_weights(structure_generator.load_run(_INIT.value))
+    model = new_structure(run.size)
+    _FITTING.start(model, run, structure_generator.load_run)
     model.condition_on(_EDGES.degradation(), text_to_image(run))
     model.compile(
         *optimizers(run),
         loss_weights(run.steps),
         _TEACHER.features(run.smoke),
         _TEACHER.kind,
+    )
+    return model
+
+
+def new_structure(size: str) -> structure_generator.StructureGenerator:
+    """An untrained generator of layer 2."""
+    known = words()
+    return structure_generator.StructureGenerator(
+        size,
+        _VARIANT.value,
+        len(known.vocabulary) if known else 0,
+        _AXIS.value,
+        _MODE.value,
+        _TEXTLESS.value,
+    )
+
+
+def lower_structure(run: recipe_flags.Run) -> structure_generator.StructureGenerator:
+    """The generator of `--structure`, or in a smoke test an untrained one.
+
+    Raises:
+        ValueError: --structure is missing, or was trained for another vocabulary.
+    """
+    if run.smoke:
+        model = new_structure(run.size)
+        model.create_weights()
+    elif _STRUCTURE.value is None:
+        raise ValueError(
+            f"`--structure` must name the run of layer 2 for --phase={_PHASE.value}."
+        )
+    else:
+        model = structure_generator.load_run(_STRUCTURE.value)
+    known = words()
+    if known and model.vocabulary not in (0, len(known.vocabulary)):
+        raise ValueError(
+            f"`--vocabulary` has {len(known.vocabulary)} words, --structure was "
+            f"trained for {model.vocabulary}: give the file that it was trained with."
+        )
+    model.condition_on(_EDGES.degradation(), text_to_image(run))
+    return model
+
+
+def new_signal(size: str) -> hyperprior.Hyperprior:
+    """An untrained layer 3."""
+    prior = _PRIOR.value or {"v1": "scale", "v2": "mean_scale"}[_VARIANT.value]
+    lmbdas = [float(text) for text in _LMBDA.value]
+    return hyperprior.Hyperprior(
+        size, prior, lmbdas, _DISTORTION.value, condition=_VARIANT.value
+    )
+
+
+def build_signal(run: recipe_flags.Run) -> hyperprior.Hyperprior:
+    """Makes the compiled layer 3 that the flags describe, upon a frozen layer 2."""
+    lower = layered.lower_layers(lower_structure(run))
+    model = new_signal(run.size)
+    _FITTING.start(model, run, hyperprior.load_run)
+    model.compile(optimizer=_FITTING.optimizer(run), lower=lower)
+    return model
+
+
+def build_joint(run: recipe_flags.Run) -> layered.Layered:
+    """Makes both layers of the flags' runs, compiled to be trained together.
+
+    Raises:
+        ValueError: --init is missing.
+    """
+    structure = lower_structure(run)
+    if run.smoke:
+        signal = new_signal(run.size)
+    elif _FITTING.init.value is None:
+        raise ValueError("`--init` must name the run of the signal for --phase=joint.")
+    else:
+        signal = hyperprior.load_run(_FITTING.init.value)
+    model = layered.Layered(structure, signal)
+    if run.smoke:
+        model.create_weights()
+    model.compile(
+        *optimizers(run),
+        loss_weights(run.steps),
+        _TEACHER.features(run.smoke),
+        _TEACHER.kind,
+        _SHARE.value,
     )
     return model
 
@@ -177,8 +284,8 @@ def optimizers(
         run.learning_rate,
         run.steps,
         two_rates=_TWO_RATES.value,
-        clip=_CLIP.value,
-        ema_momentum=_EMA.value,
+        clip=_FITTING.clip.value,
+        ema_momentum=_FITTING.ema_momentum.value,
     )
 
 
@@ -189,6 +296,34 @@ def structure_strip(
     structure, base, told = model.conditions(batch, training=False)
     drawn = model(structure, base, told, training=False)
     return side_by_side(batch["image"], 255 * structure, base, drawn)
+
+
+def signal_strip(
+    model: hyperprior.Hyperprior, batch: Mapping[str, tf.Tensor]
+) -> np.ndarray:
+    """Each picture, layer 2 and layer 3 at the least and the best quality."""
+    lower = model.lower(batch, training=False)
+    return coded_strip(model, batch, lower)
+
+
+def joint_strip(model: layered.Layered, batch: Mapping[str, tf.Tensor]) -> np.ndarray:
+    """As `signal_strip`."""
+    lower = layered.lower_layers(model.structure)(batch, False)
+    return coded_strip(model.signal, batch, lower)
+
+
+def coded_strip(
+    model: hyperprior.Hyperprior,
+    batch: Mapping[str, tf.Tensor],
+    lower: hyperprior.Lower,
+) -> np.ndarray:
+    """Pictures, their layer 2 and layer 3, side by side."""
+    x = tf.cast(batch["image"], tf.float32)
+    coded = [
+        model(x, tf.fill([len(x)], float(quality)), lower)["x_hat"]
+        for quality in (1, len(model.lmbdas))
+    ]
+    return side_by_side(x, lower[0], *coded)
 
 
 def side_by_side(*pictures: tf.Tensor) -> np.ndarray:
@@ -213,7 +348,9 @@ def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
 
 
 def sample_callbacks(
-    strip, run: recipe_flags.Run, validation: fitting.Validation
+    strip: Callable[[tf.keras.Model, Mapping[str, tf.Tensor]], np.ndarray],
+    run: recipe_flags.Run,
+    validation: fitting.Validation,
 ) -> list[tf.keras.callbacks.Callback]:
     """What shows a few validation pictures after each piece, on one device."""
     if validation is None or run.strategy != "default":
@@ -225,26 +362,34 @@ def sample_callbacks(
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
+    build, strip = {
+        "structure": (build_structure, structure_strip),
+        "signal": (build_signal, signal_strip),
+        "joint": (build_joint, joint_strip),
+    }[_PHASE.value]
     fitting.fit(
         _TRAINING,
-        build_structure,
+        build,
         training_batches,
         validation_batches,
-        functools.partial(sample_callbacks, structure_strip),
+        functools.partial(sample_callbacks, strip),
     )
 
 
-def hand_over(argv: Sequence[str]) -> None:
-    """Becomes the recipe of the phase that `--phase` names, if it is another one."""
+def other_recipe(argv: Sequence[str]) -> list[str] | None:
+    """The command of the recipe that `--phase` names, or None if it is this one."""
     for number, flag in enumerate(argv):
         name, _, phase = flag.lstrip("-").partition("=")
         if name == "phase" and phase in _RECIPES:
             recipe = pathlib.Path(__file__).with_name(_RECIPES[phase])
             rest = [*argv[1:number], *argv[number + 1 :]]
-            os.execv(sys.executable, [sys.executable, str(recipe), *rest])
+            return [sys.executable, str(recipe), *rest]
+    return None
 
 
 if __name__ == "__main__":
-    # Before any flag is read: theirs are others.
-    hand_over(sys.argv)
+    # Before any flag is read: those of other recipes are others.
+    command = other_recipe(sys.argv)
+    if command:
+        os.execv(command[0], command)
     app.run(main)

@@ -4,12 +4,12 @@ Sources: Balle et al. 2018, arXiv 1802.01436 (factorized, scale); Minnen et al. 
 arXiv 1809.02736, without its autoregression (mean_scale). The size `small` keeps the
 entropy model and replaces the transforms by a DCT with residual networks, which hours
 on a CPU can train; gains that make one model serve many rates follow Cui et al. 2021,
-arXiv 2003.02012.
+arXiv 2003.02012. Conditions make it layer 3 of `layered` (`hyperprior_conditions`).
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,9 +17,12 @@ import tensorflow_compression as tfc
 
 from tfsemcomp.entropy import builders
 from tfsemcomp.layers import block_dct
-from tfsemcomp.losses import distortion, rate, replicas
+from tfsemcomp.losses import distortion, rate
+from tfsemcomp.models import hyperprior_conditions as conditions
 from tfsemcomp.models import hyperprior_transforms as transforms
 from tfsemcomp.models import runs
+from tfsemcomp.models.hyperprior_conditions import Lower
+from tfsemcomp.models.single_loss import SingleLossModel
 
 VARIANTS = ("factorized", "scale", "mean_scale")
 DISTORTIONS = ("mse", "ms_ssim")
@@ -86,7 +89,7 @@ SIZES = {
 }
 
 
-class Hyperprior(tf.keras.Model):
+class Hyperprior(SingleLossModel):
     """A picture as integers whose probabilities a second, smaller latent tells.
 
         x --g_a--> * gain --> y --Q--> y_hat --> / gain --g_s--> x_hat
@@ -98,8 +101,11 @@ class Hyperprior(tf.keras.Model):
     x: pixels in [0, 255]. Q: rounding; of y after its mean mu is taken off. gain: one
     number a channel, interpolated between the rates of `lmbdas` by `quality`; without
     gains (a gdn transform of one rate) it is 1. `factorized` has no z, h_a and h_s.
+    With a `condition`, g_s, and of "v2" g_a too, see the picture and the lines of a
+    lower layer; h_a and h_s never do, so that no difference in them is fatal.
 
-    Workflow: compile with an optimizer, `fit` on uint8 batches, build tables once from
+    Workflow: compile with an optimizer, `fit` on batches {"image": uint8 [B,H,W,3]} of
+    static H and W, with a condition also of what `compile` says, build tables once from
     the trained prior (`tfsemcomp.entropy`), export `analyze`, `hyper_synthesis` and
     `synthesize` (recipes/export_hyperprior.py), code with `codecs.hyperprior`.
 
@@ -108,12 +114,15 @@ class Hyperprior(tf.keras.Model):
         variant: one of `VARIANTS`.
         lmbdas: weights of the distortion, rising: one, or one for each quality 1, 2...
         distortion: "mse" (on 0..255) or "ms_ssim" (1 - MS-SSIM).
+        condition: one of `hyperprior_conditions.CONDITIONS`; "v1" needs gdn transforms.
     Call args:
         x: float32 [B,H,W,3] in [0, 255], H and W multiples of `size.multiple`.
         quality: float32 [B] in [1, len(lmbdas)]; None for 1.
+        lower: picture and lines of the lower layer, see there; with a condition only.
         training: noise stands for rounding in the rate; gradients pass rounding.
     Returns: dict: x_hat [B,H,W,3], bits_y [B], bits_z [B] (bits of each picture).
-    Raises: ValueError for an unknown size, variant or distortion, or bad `lmbdas`.
+    Raises: ValueError for an unknown size, variant, distortion or condition, or bad
+        `lmbdas`.
     """
 
     def __init__(
@@ -122,6 +131,7 @@ class Hyperprior(tf.keras.Model):
         variant: str = "mean_scale",
         lmbdas: Sequence[float] = (0.013,),
         distortion: str = "mse",
+        condition: str = "none",
         **kwargs,
     ) -> None:
         # Gains, rates and losses are float32 under any policy; g_a, g_s, h_a and h_s
@@ -139,17 +149,22 @@ class Hyperprior(tf.keras.Model):
             raise ValueError(f"`lmbdas` must be positive; got {self.lmbdas}.")
         if sorted(set(self.lmbdas)) != list(self.lmbdas):
             raise ValueError(f"`lmbdas` must rise; got {self.lmbdas}.")
+        if condition not in conditions.CONDITIONS:
+            raise ValueError(
+                f"`condition` must be one of {conditions.CONDITIONS}; got "
+                f"'{condition}'."
+            )
+        if condition == "v1" and self.size.transform != "gdn":
+            raise ValueError(
+                f"`condition` 'v1' needs a size with gdn transforms; got '{size}'."
+            )
         self.variant = variant
         self.distortion = distortion
+        self.condition = condition
+        self._lower = None
         self._make_transforms()
         self._make_prior()
-        names = ("loss", "bpp", "bpp_z", "mse", "distortion")
-        self.means = {name: tf.keras.metrics.Mean(name) for name in names}
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
+        self._define_means("loss", "bpp", "bpp_z", "mse", "distortion")
 
     @property
     def has_gains(self) -> bool:
@@ -159,11 +174,12 @@ class Hyperprior(tf.keras.Model):
     def _make_transforms(self) -> None:
         size, n, m = self.size, self.size.hyper_channels, self.size.channels
         if size.transform == "dct":
-            self.g_a = transforms.DctAnalysis(*size.analysis, name="g_a")
-            self.g_s = transforms.DctSynthesis(*size.synthesis, name="g_s")
+            sees = self.condition == "v2"
+            self.g_a = transforms.DctAnalysis(*size.analysis, sees, name="g_a")
+            self.g_s = transforms.DctSynthesis(*size.synthesis, sees, name="g_s")
         else:
             self.g_a = transforms.GdnAnalysis(n, m, name="g_a")
-            self.g_s = transforms.GdnSynthesis(n, name="g_s")
+            self.g_s = self._make_gdn_synthesis(n)
         if self.has_gains:
             self._make_gains()
         if self.variant == "factorized":
@@ -172,6 +188,12 @@ class Hyperprior(tf.keras.Model):
         width = size.hyper_widths[0] if kind == "light" else n
         self.h_a = transforms.hyper_analysis(kind, n, width)
         self.h_s = self.make_hyper_synthesis()
+
+    def _make_gdn_synthesis(self, width: int) -> tf.keras.layers.Layer:
+        if self.condition == "none":
+            return transforms.GdnSynthesis(width, name="g_s")
+        laplacian = self.condition == "v1"
+        return conditions.ScmcSynthesis(width, laplacian, name="g_s")
 
     def make_hyper_synthesis(self, dtype: str | None = None) -> tf.keras.Sequential:
         """A new h_s of this model's shape, in the policy's precision or in `dtype`."""
@@ -218,17 +240,23 @@ class Hyperprior(tf.keras.Model):
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
         side = self.size.multiple
-        self(tf.zeros([1, side, side, 3]), tf.ones([1]))
+        x, lower = tf.zeros([1, side, side, 3]), None
+        if self.condition != "none":
+            lower = x, x[..., :1]
+        self(x, tf.ones([1]), lower)
 
     def levels(self, quality: tf.Tensor) -> tf.Tensor:
         """Shares of the rates that `quality` lies between: [B] -> [B, rates]."""
         places = tf.range(1, len(self.lmbdas) + 1, dtype=quality.dtype)
         return tf.maximum(1 - tf.abs(quality[:, None] - places), 0)
 
-    def analyze(self, x: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    def analyze(
+        self, x: tf.Tensor, quality: tf.Tensor, lower: Lower | None = None
+    ) -> tf.Tensor:
         """g_a and gain: pixels [B,H,W,3], quality [B] -> y float32 [B,h,w,M]."""
         levels = self.levels(quality)
-        y = tf.cast(self.g_a(x, levels), tf.float32)
+        seen = self._check(lower) if self.condition == "v2" else None
+        y = tf.cast(self.g_a(x, levels, seen), tf.float32)
         if not self.has_gains:
             return y
         return y * tf.exp(levels @ self.log_gain)[:, None, None]
@@ -265,26 +293,38 @@ class Hyperprior(tf.keras.Model):
             mu, log_scale = mu * tf.exp(log_gain), log_scale + log_gain
         return mu, (log_scale - _LOG_LOW) / _LOG_STEP
 
-    def synthesize(self, y_hat: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    def synthesize(
+        self, y_hat: tf.Tensor, quality: tf.Tensor, lower: Lower | None = None
+    ) -> tf.Tensor:
         """Gain taken off, then g_s: y_hat [B,h,w,M] -> x_hat float32, not clipped."""
         levels = self.levels(quality)
         if self.has_gains:
             y_hat = y_hat * tf.exp(levels @ self.log_inverse_gain)[:, None, None]
-        return tf.cast(self.g_s(y_hat, levels), tf.float32)
+        return tf.cast(self.g_s(y_hat, levels, self._check(lower)), tf.float32)
+
+    def _check(self, lower: Lower | None) -> Lower | None:
+        """`lower`, which is there if and only if this model has a condition."""
+        if (lower is None) != (self.condition == "none"):
+            raise ValueError(
+                f"`lower` goes with a model of some condition; this one has "
+                f"'{self.condition}', and `lower` is {'not ' * (lower is None)}given."
+            )
+        return lower
 
     def call(
         self,
         x: tf.Tensor,
         quality: tf.Tensor | None = None,
+        lower: Lower | None = None,
         training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Codes pictures in one go, with the bits that they would cost."""
         quality = tf.ones([tf.shape(x)[0]]) if quality is None else quality
-        y = self.analyze(x, quality)
+        y = self.analyze(x, quality, lower)
         if self.variant == "factorized":
             _, bits = self.entropy_model(y, training=training)
             return {
-                "x_hat": self.synthesize(_round(y), quality),
+                "x_hat": self.synthesize(_round(y), quality, lower),
                 "bits_y": bits,
                 "bits_z": tf.zeros_like(bits),
             }
@@ -298,32 +338,53 @@ class Hyperprior(tf.keras.Model):
         scale = tf.exp(_LOG_LOW + _LOG_STEP * index)
         bits = rate.gaussian_bits(coded, scale)
         return {
-            "x_hat": self.synthesize(symbols + mu, quality),
+            "x_hat": self.synthesize(symbols + mu, quality, lower),
             "bits_y": tf.reduce_sum(bits, axis=(1, 2, 3)),
             "bits_z": bits_z,
         }
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on {"image": uint8 [B,H,W,3]}, H and W static."""
-        with tf.GradientTape() as tape:
-            losses = self._losses_of(batch, training=True)
-            loss = replicas.share(losses["loss"])
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._report(losses)
+    def compile(
+        self,
+        *args,
+        lower: Callable[[Mapping[str, tf.Tensor], bool], Lower] | None = None,
+        **kwargs,
+    ) -> None:
+        """Sets what training needs.
 
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The same measures with rounding in place of noise."""
-        return self._report(self._losses_of(batch, training=False))
+        Args:
+            lower: batch, training -> picture and lines of the lower layer, of frozen
+                networks; not part of this model's weights. With a condition only.
+            *args, **kwargs: of Keras.
+        """
+        super().compile(*args, **kwargs)
+        # Hidden from Keras, which would count the networks' weights as this model's.
+        self._lower = None
+        if lower is not None:
+            self._lower = lambda batch, training: lower(batch, training)
+
+    def lower(self, batch: Mapping[str, tf.Tensor], training: bool) -> Lower | None:
+        """What the layers below make of a batch; None if `compile` was given none."""
+        return None if self._lower is None else self._lower(batch, training)
 
     def _losses_of(
-        self, batch: dict[str, tf.Tensor], training: bool
+        self, batch: Mapping[str, tf.Tensor], training: bool
     ) -> dict[str, tf.Tensor]:
+        return self.losses_beside(batch, self.lower(batch, training), training)
+
+    def losses_beside(
+        self, batch: Mapping[str, tf.Tensor], lower: Lower | None, training: bool
+    ) -> dict[str, tf.Tensor]:
+        """Losses of a batch, scalars by name, "loss" being the one that is lowered.
+
+        Args:
+            batch: {"image": uint8 [B,H,W,3]}, H and W static.
+            lower: as `call` takes it.
+            training: with noise in place of rounding.
+        """
         x = tf.cast(batch["image"], tf.float32)
         count, height, width = x.shape[0], x.shape[1], x.shape[2]
         quality = self._draw_quality(tf.shape(x)[0] if count is None else count)
-        found = self(x, quality, training=training)
+        found = self(x, quality, lower, training=training)
         bpp_z = found["bits_z"] / (height * width)
         bpp = found["bits_y"] / (height * width) + bpp_z
         error = distortion.mse(x, found["x_hat"])
@@ -354,16 +415,13 @@ class Hyperprior(tf.keras.Model):
         # Half a step beyond the ends, so that they are met as often as the middle.
         return tf.clip_by_value(0.5 + rates * places, 1.0, float(rates))
 
-    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in losses.items():
-            self.means[name].update_state(value)
-        return {name: mean.result() for name, mean in self.means.items()}
-
     def take_weights(self, other: "Hyperprior") -> None:
         """Copies another model's weights; where rates differ, those between its own.
 
         Args:
-            other: of the same size and variant, its weights created, as must be these.
+            other: of the same size, variant and condition, its weights created, as must
+                be these. A model of the condition "v2" with a "dct" transform may take
+                those of one without: it sees nothing of the lower layer then.
         Raises: ValueError if its networks have other shapes.
         """
         # Where this model's rates lie among the other's: quality 1, 1.5, ... Lmbdas of
@@ -375,12 +433,21 @@ class Hyperprior(tf.keras.Model):
         places = np.interp(here, there, np.arange(1, len(there) + 1))
         shares = other.levels(tf.constant(places, tf.float32)).numpy()
         of_rates = {weight.ref() for weight in self._rate_weights()}
-        if len(self.weights) != len(other.weights):
+        weights = self.weights
+        if self.size.transform == "dct" and other.condition == "none":
+            branches = self.g_a.branch, self.g_s.branch
+            new = [weight for branch in branches for weight in branch.weights_of_seen()]
+            for weight in new:
+                weight.assign(tf.zeros_like(weight))
+            seen = {weight.ref() for weight in new}
+            weights = [weight for weight in weights if weight.ref() not in seen]
+        if len(weights) != len(other.weights):
             raise ValueError(
                 f"`other` has {len(other.weights)} weights, this model "
-                f"{len(self.weights)}: give a model of the same size and variant."
+                f"{len(weights)}: give a model of the same size and variant, with the "
+                "same condition or none."
             )
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
+        for mine, theirs in zip(weights, other.weights, strict=True):
             value = theirs.numpy()
             if mine.ref() in of_rates and value.shape[:1] == shares.shape[1:]:
                 value = shares @ value
@@ -421,6 +488,7 @@ class Hyperprior(tf.keras.Model):
             "variant": self.variant,
             "lmbdas": list(self.lmbdas),
             "distortion": self.distortion,
+            "condition": self.condition,
             "name": self.name,
         }
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfsemcomp.entropy import builders
 from tfsemcomp.entropy import tables as table_files
 from tfsemcomp.models import hyperprior
+from tfsemcomp.models.hyperprior_conditions import Lower
 from tfsemcomp.serving import export
 
 # TFC's 12 bits cost 2 % at .025 bpp, where nearly all symbols are zero.
@@ -65,9 +66,12 @@ class HyperpriorModule(tf.Module):
         return tf.function(method, input_signature=[spec, *self.quality])
 
     def _analyze(
-        self, images: tf.Tensor, quality: tf.Tensor | None = None
+        self,
+        images: tf.Tensor,
+        quality: tf.Tensor | None = None,
+        lower: Lower | None = None,
     ) -> dict[str, tf.Tensor]:
-        y = self.model.analyze(images, _or_one(quality, images))
+        y = self.model.analyze(images, _or_one(quality, images), lower)
         if not self.has_hyper:
             return {"y": y}
         z = self.model.hyper_analyze(y)
@@ -103,9 +107,12 @@ class HyperpriorModule(tf.Module):
         return x
 
     def _synthesize(
-        self, y_hat: tf.Tensor, quality: tf.Tensor | None = None
+        self,
+        y_hat: tf.Tensor,
+        quality: tf.Tensor | None = None,
+        lower: Lower | None = None,
     ) -> dict[str, tf.Tensor]:
-        images = self.model.synthesize(y_hat, _or_one(quality, y_hat))
+        images = self.model.synthesize(y_hat, _or_one(quality, y_hat), lower)
         return {"images": images}
 
 

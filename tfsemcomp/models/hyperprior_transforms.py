@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfsemcomp.layers import block_dct
 from tfsemcomp.layers.gdn import Gdn
 from tfsemcomp.layers.subpixel import SubpixelTranspose
+from tfsemcomp.models.hyperprior_conditions import Lower, LowerBlocks
 
 layers = tf.keras.layers
 
@@ -30,6 +31,8 @@ class GdnAnalysis(layers.Layer):
     Call args:
         x: float [B,H,W,3] in [0, 255], H and W multiples of 16.
         condition: not used; see `DctAnalysis`.
+        lower: what the picture is analysed beside, or None; see
+            `hyperprior_conditions`.
     """
 
     def __init__(self, width: int, channels: int, **kwargs) -> None:
@@ -40,9 +43,18 @@ class GdnAnalysis(layers.Layer):
             steps += [_down(width), Gdn()]
         self.steps = [*steps, _down(channels)]
 
-    def call(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        x: tf.Tensor,
+        condition: tf.Tensor | None = None,
+        lower: Lower | None = None,
+    ) -> tf.Tensor:
         """Analyses pictures."""
         x = x / 255
+        if lower is not None:
+            base, structure = lower
+            below = tf.concat([base / 255, structure], axis=-1)
+            x = tf.concat([x, tf.cast(below, x.dtype)], axis=-1)
         for step in self.steps:
             x = step(x)
         return x
@@ -60,7 +72,7 @@ class GdnSynthesis(layers.Layer):
         width: N.
     Call args:
         y_hat: float [B,h,w,M].
-        condition: not used.
+        condition, lower: not used; see `hyperprior_conditions.ScmcSynthesis`.
     Returns: float [B,16h,16w,3], about [0, 255].
     """
 
@@ -72,7 +84,12 @@ class GdnSynthesis(layers.Layer):
             steps += [_up(width), Gdn(inverse=True)]
         self.steps = [*steps, SubpixelTranspose(3)]
 
-    def call(self, y_hat: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        y_hat: tf.Tensor,
+        condition: tf.Tensor | None = None,
+        lower: Lower | None = None,
+    ) -> tf.Tensor:
         """Synthesises pictures."""
         for step in self.steps:
             y_hat = step(y_hat)
@@ -91,20 +108,27 @@ class ResidualBranch(layers.Layer):
     block: x + 3x3(f(3x3(f(x)) * (1 + scale) + shift)), f = leaky ReLU
 
     Scale and shift are linear in the condition, so that one network serves all rates.
+    What else there is to see comes in by a 3x3 and a 1x1 of its own, zero at the start:
+    the branch then goes on as one that never saw it.
 
     Args:
         width: W.
         blocks: how many.
         channels: C.
+        sees: whether there is something else to see.
     Call args:
         c: float [B,h,w,C].
         condition: float [B,D].
+        seen: float [B,h,w,S], with `sees`.
     Returns: float [B,h,w,C].
     """
 
-    def __init__(self, width: int, blocks: int, channels: int, **kwargs) -> None:
+    def __init__(
+        self, width: int, blocks: int, channels: int, sees: bool = False, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.width, self.blocks, self.channels = width, blocks, channels
+        self.sees = sees
         self.enter = layers.Conv2D(width, 3, padding="same")
         self.first = [layers.Conv2D(width, 3, padding="same") for _ in range(blocks)]
         self.second = [layers.Conv2D(width, 3, padding="same") for _ in range(blocks)]
@@ -115,16 +139,30 @@ class ResidualBranch(layers.Layer):
             channels, 3, padding="same", kernel_initializer="zeros"
         )
         self.mix = layers.Dense(channels, use_bias=False, kernel_initializer="zeros")
+        self.enter_seen = self.mix_seen = None
+        if sees:
+            silent = {"use_bias": False, "kernel_initializer": "zeros"}
+            self.enter_seen = layers.Conv2D(width, 3, padding="same", **silent)
+            self.mix_seen = layers.Dense(channels, **silent)
 
-    def call(self, c: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, c: tf.Tensor, condition: tf.Tensor, seen: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Returns the correction of `c`."""
         x = self.enter(c)
+        if self.sees:
+            x += self.enter_seen(seen)
         steps = zip(self.first, self.second, self.modulate, strict=True)
         for first, second, modulate in steps:
             scale, shift = tf.split(modulate(condition)[:, None, None], 2, axis=-1)
             inner = first(tf.nn.leaky_relu(x)) * (1 + scale) + shift
             x += second(tf.nn.leaky_relu(inner))
-        return self.leave(tf.nn.leaky_relu(x)) + self.mix(c)
+        found = self.leave(tf.nn.leaky_relu(x)) + self.mix(c)
+        return found + self.mix_seen(seen) if self.sees else found
+
+    def weights_of_seen(self) -> list[tf.Variable]:
+        """Kernels by which something else is seen."""
+        return [self.enter_seen.kernel, self.mix_seen.kernel] if self.sees else []
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -132,6 +170,7 @@ class ResidualBranch(layers.Layer):
             "width": self.width,
             "blocks": self.blocks,
             "channels": self.channels,
+            "sees": self.sees,
         }
         return {**super().get_config(), **config}
 
@@ -147,26 +186,32 @@ class DctAnalysis(layers.Layer):
     Args:
         width: of the branch.
         blocks: of the branch.
+        sees: whether the branch sees what is below.
     Call args:
         x: float [B,H,W,3] in [0, 255], H and W multiples of 8.
         condition: float [B,D], which rate is wanted.
+        lower: see `hyperprior_conditions`; with `sees`.
     Returns: float [B,H/8,W/8,192], of the order of 1.
     """
 
-    def __init__(self, width: int, blocks: int, **kwargs) -> None:
+    def __init__(self, width: int, blocks: int, sees: bool = False, **kwargs) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.width, self.blocks = width, blocks
+        self.width, self.blocks, self.sees = width, blocks, sees
+        self.look = LowerBlocks() if sees else None
         self.transform = block_dct.BlockDct(dtype="float32")
-        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
+        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS, sees)
 
-    def call(self, x: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, x: tf.Tensor, condition: tf.Tensor, lower: Lower | None = None
+    ) -> tf.Tensor:
         """Analyses pictures."""
         c = self.transform(x)
-        return c + tf.cast(self.branch(c, condition), c.dtype)
+        seen = self.look(lower) if self.sees else None
+        return c + tf.cast(self.branch(c, condition, seen), c.dtype)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        config = {"width": self.width, "blocks": self.blocks}
+        config = {"width": self.width, "blocks": self.blocks, "sees": self.sees}
         return {**super().get_config(), **config}
 
 
@@ -179,26 +224,32 @@ class DctSynthesis(layers.Layer):
     Args:
         width: of the branch.
         blocks: of the branch.
+        sees: whether the branch sees what is below.
     Call args:
         y_hat: float [B,h,w,192], of the order of 1.
         condition: float [B,D], which rate it was made for.
+        lower: see `hyperprior_conditions`; with `sees`.
     Returns: float [B,8h,8w,3], about [0, 255].
     """
 
-    def __init__(self, width: int, blocks: int, **kwargs) -> None:
+    def __init__(self, width: int, blocks: int, sees: bool = False, **kwargs) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.width, self.blocks = width, blocks
+        self.width, self.blocks, self.sees = width, blocks, sees
+        self.look = LowerBlocks() if sees else None
         self.transform = block_dct.BlockDct(inverse=True, dtype="float32")
-        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS)
+        self.branch = ResidualBranch(width, blocks, block_dct.CHANNELS, sees)
 
-    def call(self, y_hat: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, y_hat: tf.Tensor, condition: tf.Tensor, lower: Lower | None = None
+    ) -> tf.Tensor:
         """Synthesises pictures."""
-        correction = tf.cast(self.branch(y_hat, condition), y_hat.dtype)
+        seen = self.look(lower) if self.sees else None
+        correction = tf.cast(self.branch(y_hat, condition, seen), y_hat.dtype)
         return self.transform(y_hat + correction)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        config = {"width": self.width, "blocks": self.blocks}
+        config = {"width": self.width, "blocks": self.blocks, "sees": self.sees}
         return {**super().get_config(), **config}
 
 

@@ -134,6 +134,9 @@ _LMBDA = flags.DEFINE_list(
 _DISTORTION = flags.DEFINE_enum(
     "distortion", "mse", hyperprior.DISTORTIONS, "What lmbda weighs."
 )
+_ALONE = flags.DEFINE_float(
+    "alone", 0.1, "Share of the signal's pictures without layers below.", 0, 1
+)
 _SHARE = flags.DEFINE_float("share", 0.1, "Weight of layer 2's own losses, joint.", 0)
 _FITTING = fitting.define()
 
@@ -243,7 +246,7 @@ def new_signal(size: str) -> hyperprior.Hyperprior:
 
 def build_signal(run: recipe_flags.Run) -> hyperprior.Hyperprior:
     """Makes the compiled layer 3 that the flags describe, upon a frozen layer 2."""
-    lower = layered.lower_layers(lower_structure(run))
+    lower = layered.lower_layers(lower_structure(run), _ALONE.value)
     model = new_signal(run.size)
     _FITTING.start(model, run, hyperprior.load_run)
     model.compile(optimizer=_FITTING.optimizer(run), lower=lower)

@@ -49,6 +49,16 @@ class LowerLayersTest(SemCompTestCase):
         (_, one), (_, two) = (lower(a_batch(), True) for _ in range(2))
         self.assertFalse(np.array_equal(one, two))
 
+    def test_a_share_of_the_pictures_stands_alone(self):
+        lower = layered.lower_layers(a_generator(), 0.25)
+        tf.keras.utils.set_random_seed(1)
+        base, lines = lower(a_batch(32, 16), True)
+        alone = np.all(base == GREY, axis=(1, 2, 3))
+        self.assertBetween(alone.sum(), 2, 16)
+        np.testing.assert_array_equal(lines[alone], 0)
+        base, _ = lower(a_batch(4, 16), False)
+        self.assertFalse(np.any(np.all(base == GREY, axis=(1, 2, 3))))
+
 
 class LayeredTest(SemCompTestCase):
     def test_both_layers_learn_and_judges_apart(self):

@@ -265,6 +265,18 @@ class TrainingTest(SemCompTestCase):
         model.condition_on(None, lambda words: tf.zeros([2, SIDE, SIDE, 3]))
         self.assert_xla_clean(model.train_step, a_batch())
 
+    @parameterized.parameters("v1", "v2")
+    def test_mixed_precision_leaves_losses_in_float32(self, variant):
+        policies = tf.keras.mixed_precision
+        self.addCleanup(policies.set_global_policy, policies.global_policy())
+        policies.set_global_policy("mixed_bfloat16")
+        model = compiled(a_generator(variant=variant, vocabulary=WORDS))
+        self.assertEqual(model.generator.compute_dtype, "bfloat16")
+        found = model.losses_of(a_batch(), training=True)
+        for value in (*found.values(), *model.trainable_variables):
+            self.assertEqual(value.dtype, tf.float32)
+        self.assertTrue(np.isfinite(found["loss"]))
+
     def test_the_gan_sets_in_by_a_ramp(self):
         model = compiled(a_generator(), weights=LossWeights(gan_ramp=(2, 5)))
         for step, share in {0: 0, 1: 0, 2: 0.25, 4: 0.75, 5: 1, 9: 1}.items():

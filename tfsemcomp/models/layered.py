@@ -10,6 +10,7 @@ from tfsemcomp.models import runs
 from tfsemcomp.models.hyperprior import Hyperprior
 from tfsemcomp.models.hyperprior_conditions import Lower
 from tfsemcomp.models.structure_generator import (
+    GREY,
     Features,
     LossWeights,
     StructureGenerator,
@@ -19,12 +20,14 @@ _MEASURES = ("loss", "l1", "perceptual", "gan", "bpp", "mse")
 
 
 def lower_layers(
-    generator: StructureGenerator,
+    generator: StructureGenerator, alone: float = 0.0
 ) -> Callable[[Mapping[str, tf.Tensor], bool], Lower]:
     """What layer 3 sees of batches, as `Hyperprior.compile` takes it.
 
     Args:
         generator: trained, `condition_on` called; nothing here trains it.
+        alone: share of training pictures with a grey picture and no lines: what a
+            stream of layer 3 alone gives.
     Returns: batch, training -> picture of layer 2 as it is shown, in whole grey levels,
         and its lines, both of `StructureGenerator.conditions`.
     """
@@ -32,7 +35,12 @@ def lower_layers(
     def lower(batch: Mapping[str, tf.Tensor], training: bool) -> Lower:
         structure, base, words = generator.conditions(batch, training)
         drawn = generator(structure, base, words, training=False)
-        return tf.stop_gradient(tf.round(shown(drawn))), structure
+        drawn = tf.stop_gradient(tf.round(shown(drawn)))
+        if training and alone:
+            kept = tf.random.uniform([tf.shape(drawn)[0], 1, 1, 1]) >= alone
+            drawn = tf.where(kept, drawn, GREY)
+            structure = tf.where(kept, structure, 0.0)
+        return drawn, structure
 
     return lower
 
@@ -112,16 +120,21 @@ class Layered(tf.keras.Model):
         )
 
     def call(
-        self, x: tf.Tensor, structure: tf.Tensor, quality: tf.Tensor | None = None
+        self,
+        x: tf.Tensor,
+        structure: tf.Tensor | None = None,
+        quality: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Codes pictures from their lines, without text.
 
         Args:
             x: float32 [B,H,W,3] in [0, 255].
-            structure: float32 [B,H,W,1] of 0 and 1.
+            structure: float32 [B,H,W,1] of 0 and 1; None for no line.
             quality: float32 [B], see `Hyperprior`.
         Returns: layer 2's picture, and what `Hyperprior` gives.
         """
+        if structure is None:
+            structure = tf.zeros_like(x[..., :1])
         drawn = shown(self.structure(structure))
         return drawn, self.signal(x, quality, (drawn, structure))
 

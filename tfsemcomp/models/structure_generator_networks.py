@@ -71,7 +71,7 @@ class ModulatedUnet(layers.Layer):
         """Draws pictures."""
         maps = conceptual_networks.edge_pyramid(structure, len(self.downs))
         sentence = None if self.embed is None else self.embed(words)
-        x = self.enter(tf.concat([base, maps[0]], axis=-1))
+        x = self.enter(tf.concat([tf.cast(base, maps[0].dtype), maps[0]], axis=-1))
         skips = []
         for mix, down in zip(self.mixes, self.downs, strict=True):
             x += mix(_active(x))
@@ -137,6 +137,7 @@ class ToldDiscriminators(layers.Layer):
         seen = structure
         if self.embed is not None:
             planes = self.project(self.embed(words))[:, None, None]
+            planes = tf.cast(planes, seen.dtype)
             shape = tf.concat([tf.shape(structure)[:3], [_SEEN]], axis=0)
             seen = tf.concat([seen, tf.broadcast_to(planes, shape)], axis=-1)
         return self.judges(x, seen)

@@ -36,7 +36,7 @@ from tfsemcomp import images, metrics
 from tfsemcomp.codecs import base, conceptual_structure
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.evaluation import markdown, provenance
-from tfsemcomp.metrics import backbones
+from tfsemcomp.evaluation.rulers import Ruler
 
 _IMAGES = flags.DEFINE_string("images", None, "Folder of photos.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "Name or path; default: the shipped one.")
@@ -52,7 +52,6 @@ _SMOKE = flags.DEFINE_boolean("smoke", False, "Two photos, two codecs, to OUT/sm
 
 _OTHERS = ("jpeg", "webp", "jpeg2000", "avif", "heif", "jxl", "bpg")
 _SMOKE_OTHERS = ("jpeg", "webp")
-_FEATURES = ("feature_lpips", "feature_dists")
 _HEADER = "header"
 
 
@@ -83,29 +82,6 @@ class Measured:
     lines_f1: float | None
     values: dict[str, float]
     features: np.ndarray | None = dataclasses.field(repr=False)
-
-
-class Ruler:
-    """Measures pictures by all metrics asked for."""
-
-    def __init__(self) -> None:
-        names = list(_METRICS.value)
-        self.backbone = None
-        if _BACKBONE.value:
-            self.backbone = backbones.load(_BACKBONE.value)
-            names += [f"{family}@{_BACKBONE.value}" for family in _FEATURES]
-        chosen = metrics.select(names, has_map=False)
-        self.metrics = [metrics.get(name) for name in chosen]
-
-    def measure(self, photo: np.ndarray, picture: np.ndarray) -> dict[str, float]:
-        """The value of each metric, by name."""
-        return {m.name: float(m.function(photo, picture)) for m in self.metrics}
-
-    def features(self, picture: np.ndarray) -> np.ndarray | None:
-        """float32 [D]; None without backbone."""
-        if self.backbone is None:
-            return None
-        return self.backbone.embed(picture[None])[0]
 
 
 def lines_f1(sent: np.ndarray, found: np.ndarray, scale: int) -> float:
@@ -342,7 +318,7 @@ def main(argv: list[str]) -> None:
     out = pathlib.Path(_OUT.value)
     out = out / "smoke" if _SMOKE.value else out
     out.mkdir(parents=True, exist_ok=True)
-    ruler = Ruler()
+    ruler = Ruler(_METRICS.value, _BACKBONE.value)
     photos = {path.name: images.read(path) for path in paths}
     originals = {name: ruler.features(photo) for name, photo in photos.items()}
     result: dict[str, Any] = {

@@ -14,8 +14,6 @@ Kinds:
   interpolation  from the texture of each photo to that of the next one
 """
 
-import pathlib
-
 import numpy as np
 from absl import app, flags
 
@@ -39,22 +37,6 @@ _MODE = flags.DEFINE_enum("mode", "linear", ["linear", "slerp"], "Of interpolati
 _SIDE = flags.DEFINE_integer("side", 160, "Of a panel, pixels.", 32)
 
 
-def choose(paths: list[pathlib.Path], count: int) -> list[pathlib.Path]:
-    """So many of the paths, evenly spread, so that nobody picks the best.
-
-    Raises: SemCompError if there are none.
-    """
-    if not paths:
-        raise SemCompError(f"{_IMAGES.value} holds no photos.")
-    places = np.linspace(0, len(paths) - 1, min(count, len(paths)))
-    return [paths[round(place)] for place in places]
-
-
-def draw_lines(lines: np.ndarray) -> np.ndarray:
-    """Lines of 0 and 1 as a picture, black on white: uint8 [H,W,3]."""
-    return np.repeat(np.uint8(255) - 255 * lines[..., None], 3, axis=-1)
-
-
 def at_most(codec: base.Codec, pixels: np.ndarray, size: int) -> tuple[str, np.ndarray]:
     """The panel of a codec's best file of so many bytes, or of its smallest."""
     note = ""
@@ -69,7 +51,9 @@ def main(argv: list[str]) -> None:
     """Compresses, edits and draws."""
     del argv
     ours = base.get_codec("conceptual", model=_MODEL.value)
-    paths = choose(images.list_images(_IMAGES.value), _ROWS.value)
+    paths = panels.spread(images.list_images(_IMAGES.value), _ROWS.value)
+    if not paths:
+        raise SemCompError(f"{_IMAGES.value} holds no photos.")
     photos = [images.read(path) for path in paths]
     files = [ours.compress(photo, quality=_QUALITY.value) for photo in photos]
     rows: list[list[panels.Panel]] = []
@@ -79,7 +63,7 @@ def main(argv: list[str]) -> None:
             rows.append(
                 [
                     ("original", photo),
-                    ("lines", draw_lines(ours.structure(data))),
+                    ("lines", panels.draw_lines(ours.structure(data))),
                     (f"ours {len(data)} B", ours.decompress(data)),
                     *(at_most(codec, photo, len(data)) for codec in others),
                 ]

@@ -17,6 +17,8 @@ from tfsemcomp import bitstream, errors, images
 from tfsemcomp.codecs import base
 
 IMAGE = harness.smooth_image(24, 32)
+# Whose number streams have and which no codec of the package has yet.
+SYSTEM = "semantic_enhanced"
 HEAVY = ("tensorflow", "numba", "matplotlib", "scipy", "skimage", "pandas")
 SIGNATURES = {
     "compress": "(image, codec='msroi_jpeg', *, model=None, **settings)",
@@ -42,7 +44,8 @@ def _signature(function) -> str:
 class SnapshotTest(harness.SemCompTestCase):
     def test_names(self):
         self.assertEqual(
-            sorted(tfsemcomp.__all__), ["__version__", *sorted([*SIGNATURES, "errors"])]
+            sorted(tfsemcomp.__all__),
+            ["StreamDecoder", "__version__", *sorted([*SIGNATURES, "errors"])],
         )
         for name in tfsemcomp.__all__:
             self.assertTrue(hasattr(tfsemcomp, name), name)
@@ -246,14 +249,14 @@ class StreamTest(harness.SemCompTestCase):
         super().setUp()
 
         class LayersCodec(base.Codec):
-            name = "layered"
+            name = SYSTEM
             summary = "For tests."
             suffix = ".tfsc"
             quality_range = (0, 1)
             default_quality = 1
 
             def _encode(self, image, quality, **settings):
-                header = bitstream.Header("layered", bytes(4), *image.shape[1::-1])
+                header = bitstream.Header(SYSTEM, bytes(4), *image.shape[1::-1])
                 chunks = [
                     bitstream.Chunk("base", bytes(image[:1, :1].tobytes())),
                     bitstream.Chunk("signal", image.tobytes(), layer=1),
@@ -266,10 +269,10 @@ class StreamTest(harness.SemCompTestCase):
                 chunk = stream.chunks[: layers or 2][-1]
                 return np.resize(np.frombuffer(chunk.payload, np.uint8), shape)
 
-        self.enter_context(mock.patch.dict(base._REGISTRY, {"layered": LayersCodec}))
+        self.enter_context(mock.patch.dict(base._REGISTRY, {SYSTEM: LayersCodec}))
 
     def test_the_codec_is_found_by_the_header(self):
-        data = tfsemcomp.compress(IMAGE, "layered")
+        data = tfsemcomp.compress(IMAGE, SYSTEM)
         np.testing.assert_array_equal(tfsemcomp.decompress(data), IMAGE)
         first = tfsemcomp.decompress(data, layers=1)
         np.testing.assert_array_equal(
@@ -277,15 +280,15 @@ class StreamTest(harness.SemCompTestCase):
         )
 
     def test_damage_and_unknown_codecs(self):
-        data = tfsemcomp.compress(IMAGE, "layered")
+        data = tfsemcomp.compress(IMAGE, SYSTEM)
         for cut in range(4, len(data), 97):
             with self.assertRaises(errors.BitstreamError):
                 tfsemcomp.decompress(data[:cut])
         with (
             mock.patch.dict(base._REGISTRY),
-            self.assertRaisesRegex(errors.UnavailableError, "layered"),
+            self.assertRaisesRegex(errors.UnavailableError, SYSTEM),
         ):
-            del base._REGISTRY["layered"]
+            del base._REGISTRY[SYSTEM]
             tfsemcomp.decompress(data)
 
 

@@ -16,9 +16,11 @@ from tfsemcomp.api import (
     list_models,
     load,
 )
+from tfsemcomp.codecs.streaming import StreamDecoder
 from tfsemcomp.version import __version__
 
 __all__ = [
+    "StreamDecoder",
     "__version__",
     "compress",
     "decompress",

@@ -62,6 +62,7 @@ CHUNK_TYPES: dict[str, int] = {
     "map": 10,
     "residual": 11,
     "codes": 12,
+    "colour": 13,
 }
 _CODEC_NAMES = {number: name for name, number in CODEC_NUMBERS.items()}
 _CHUNK_NAMES = {number: name for name, number in CHUNK_TYPES.items()}
@@ -349,8 +350,89 @@ def describe(
     }
 
 
+class Reader:
+    """Takes a stream apart while its bytes arrive.
+
+    Args:
+        limits: as in `read`.
+
+    Attributes:
+        header: None until all of it is there.
+        end: bytes from the start of the stream to the end of its last whole chunk, or
+            of its header.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.header: Header | None = None
+        self.end = 0
+        self._limits = limits
+        # What arrived behind the last whole chunk, or from the start.
+        self._rest = bytearray()
+        self._place = _Place(0, b"")
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Takes the next bytes, in pieces of any size.
+
+        Returns: the chunks that they complete, none if they complete none.
+        Raises: as `read`, as soon as the bytes tell; ValueError if `data` is not bytes.
+        """
+        self._rest += _check_bytes(data)
+        found: list[Chunk] = []
+        try:
+            if self.header is None:
+                self._take_header()
+            while self._rest:
+                chunk, size, self._place = _read_chunk(
+                    self._rest, 0, self._place, self._limits
+                )
+                found.append(chunk)
+                self._drop(size)
+        except _CutError:
+            pass
+        return found
+
+    def finish(self) -> None:
+        """Raises BitstreamError unless the stream ended after a whole chunk."""
+        if self.header is None or self._rest:
+            part = "header" if self.header is None else "last chunk"
+            raise errors.BitstreamError(f"the stream ends within its {part}")
+        if not self._place.count:
+            raise errors.BitstreamError("the stream ends after its header")
+
+    def _take_header(self) -> None:
+        head = bytes(self._rest)
+        if len(head) < len(MAGIC) and MAGIC.startswith(head):
+            raise _CutError("the stream ends within its magic bytes")
+        self.header, size = _read_header(head, self._limits)
+        self._place = _Place(0, head[:size])
+        self._drop(size)
+
+    def _drop(self, size: int) -> None:
+        del self._rest[:size]
+        self.end += size
+
+
 class _DamageError(errors.BitstreamError):
     """The stream ends or breaks here; what came before is sound."""
+
+
+class _CutError(_DamageError):
+    """The stream ends here; more bytes may mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Between two chunks.
+
+    Attributes:
+        count: of chunks before it.
+        link: CRC of the last of them; the header before the first.
+        layer: of the last of them.
+    """
+
+    count: int
+    link: bytes
+    layer: int = 0
 
 
 def _check_bytes(data: bytes) -> bytes:
@@ -369,12 +451,12 @@ def varint(value: int) -> bytes:
     return bytes(groups)
 
 
-def read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
+def read_varint(data: bytes | bytearray, offset: int, what: str) -> tuple[int, int]:
     """Returns the value and the offset after it; one value has one form only."""
     value = 0
     for index in range(_MAX_VARINT_BYTES):
         if offset + index >= len(data):
-            raise _DamageError(f"the stream ends within the {what}")
+            raise _CutError(f"the stream ends within the {what}")
         byte = data[offset + index]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
@@ -409,7 +491,7 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
         )
     fixed = len(MAGIC) + 6
     if len(data) < fixed:
-        raise errors.BitstreamError("the stream ends within its header")
+        raise _CutError("the stream ends within its header")
     version, number = data[4], data[5]
     if version != VERSION:
         raise errors.BitstreamError(
@@ -435,44 +517,50 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
     return Header(codec, data[6:fixed], width, height, version), offset
 
 
+def _read_chunk(
+    data: bytes | bytearray, offset: int, place: _Place, limits: Limits
+) -> tuple[Chunk, int, _Place]:
+    """The chunk at `offset`, the offset of its end, and the place behind it."""
+    count = place.count + 1
+    if count > MAX_CHUNKS:
+        raise errors.LimitError(f"the stream has more than {MAX_CHUNKS} chunks")
+    where = f"chunk {count}"
+    length, start = read_varint(data, offset + 1, f"length of {where}")
+    end = start + _CRC.size + length
+    if end > len(data):
+        raise _CutError(
+            f"{where} needs {end - len(data)} bytes more than the stream has"
+        )
+    stored = bytes(data[start : start + _CRC.size])
+    payload = bytes(data[start + _CRC.size : end])
+    link = _chained_crc(place.link, bytes(data[offset:start]), payload)
+    if link != stored:
+        raise _DamageError(
+            f"{where} is damaged or out of its place (its CRC does not match)"
+        )
+    kind, layer = data[offset] >> 4, data[offset] & 0x0F
+    if kind not in _CHUNK_NAMES:
+        raise errors.BitstreamError(
+            f"{where} has type {kind}, which is unknown here; a newer tfsemcomp "
+            "may be needed"
+        )
+    if layer < place.layer:
+        raise errors.BitstreamError(
+            f"{where} is of layer {layer}, below layer {place.layer} before it"
+        )
+    limits.check_layers(layer + 1)
+    chunk = Chunk(_CHUNK_NAMES[kind], payload, layer)
+    return chunk, end, _Place(count, link, layer)
+
+
 def _read_chunks(
     data: bytes, offset: int, limits: Limits
 ) -> Iterator[tuple[Chunk, int]]:
     """Yields each chunk with the offset of its end, the header ending at `offset`."""
-    link = data[:offset]
-    count = 0
-    layer = 0
+    place = _Place(0, data[:offset])
     while offset < len(data):
-        count += 1
-        if count > MAX_CHUNKS:
-            raise errors.LimitError(f"the stream has more than {MAX_CHUNKS} chunks")
-        where = f"chunk {count}"
-        length, start = read_varint(data, offset + 1, f"length of {where}")
-        end = start + _CRC.size + length
-        if end > len(data):
-            raise _DamageError(
-                f"{where} needs {end - len(data)} bytes more than the stream has"
-            )
-        stored, payload = data[start : start + _CRC.size], data[start + _CRC.size : end]
-        link = _chained_crc(link, data[offset:start], payload)
-        if link != stored:
-            raise _DamageError(
-                f"{where} is damaged or out of its place (its CRC does not match)"
-            )
-        kind, previous = data[offset] >> 4, layer
-        layer = data[offset] & 0x0F
-        if kind not in _CHUNK_NAMES:
-            raise errors.BitstreamError(
-                f"{where} has type {kind}, which is unknown here; a newer tfsemcomp "
-                "may be needed"
-            )
-        if layer < previous:
-            raise errors.BitstreamError(
-                f"{where} is of layer {layer}, below layer {previous} before it"
-            )
-        limits.check_layers(layer + 1)
-        yield Chunk(_CHUNK_NAMES[kind], payload, layer), end
-        offset = end
+        chunk, offset, place = _read_chunk(data, offset, place, limits)
+        yield chunk, offset
 
 
 def _read(

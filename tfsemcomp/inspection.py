@@ -49,11 +49,7 @@ def codec_of(data: bytes) -> str | None:
     if kind != "tfsemcomp":
         return _CODEC_OF_FORMAT.get(kind or "")
     name = bitstream.read(data, limits=_NO_LIMITS, allow_torn=True).header.codec
-    if name not in base.codec_names():
-        raise errors.UnavailableError(
-            f"the stream was written by the codec {name}, which this tfsemcomp does "
-            "not have; install a newer one: pip install --upgrade tfsemcomp"
-        )
+    base.check_known(name)
     return name
 
 

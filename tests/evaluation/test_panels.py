@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 
 from tests.harness import SemCompTestCase, smooth_image
@@ -18,6 +20,17 @@ class PanelsTest(SemCompTestCase):
         np.testing.assert_array_equal(grid[pitch : pitch + 16, :32], enlarged)
         self.assertTrue((grid[16:32, 36:] == 255).all())
         self.assertTrue((grid[pitch:, 36:] == 255).all())
+
+    def test_photos_are_spread_evenly(self):
+        paths = [pathlib.Path(str(number)) for number in range(7)]
+        self.assertEqual(panels.spread(paths, 3), [paths[0], paths[3], paths[6]])
+        self.assertEqual(panels.spread(paths, 9), paths)
+        self.assertEqual(panels.spread([], 4), [])
+
+    def test_lines_are_black_on_white(self):
+        lines = np.uint8([[0, 1], [1, 0]])
+        expected = np.repeat(np.uint8([[[255], [0]], [[0], [255]]]), 3, axis=-1)
+        np.testing.assert_array_equal(panels.draw_lines(lines), expected)
 
     def test_captions_are_below(self):
         image = smooth_image(64, 64)

@@ -40,6 +40,7 @@ _MODULES: dict[str, str] = {
     "msroi_jpeg": "tfsemcomp.codecs.msroi_jpeg",
     "rnn": "tfsemcomp.codecs.rnn",
     "hyperprior": "tfsemcomp.codecs.hyperprior",
+    "layered": "tfsemcomp.codecs.layered",
     "conceptual": "tfsemcomp.codecs.conceptual",
     "jpeg": _CLASSICAL,
     "webp": _CLASSICAL,
@@ -401,6 +402,12 @@ class Codec(abc.ABC):
         """
         return search(encoder, self.qualities(), size, self.name)
 
+    @classmethod
+    def ends_layer(cls, chunk: bitstream.Chunk) -> bool:
+        """Whether a chunk of a stream is the last one of its layer."""
+        del chunk
+        return True
+
     def _check_side(self, width: int, height: int) -> None:
         if self.max_side is not None and max(width, height) > self.max_side:
             raise errors.LimitError(
@@ -497,6 +504,15 @@ def register(name: str) -> Callable[[CodecClass], CodecClass]:
 def codec_names() -> list[str]:
     """Names of all codecs, without importing any."""
     return [*_MODULES, *(name for name in _REGISTRY if name not in _MODULES)]
+
+
+def check_known(name: str) -> None:
+    """Raises UnavailableError if the codec of a stream is not in this version."""
+    if name not in codec_names():
+        raise errors.UnavailableError(
+            f"the stream was written by the codec {name}, which this tfsemcomp does "
+            "not have; install a newer one: pip install --upgrade tfsemcomp"
+        )
 
 
 def codec_class(name: str) -> type[Codec]:

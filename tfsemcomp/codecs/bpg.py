@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
 from tfsemcomp import bitstream, errors
-from tfsemcomp.codecs import base, classical
+from tfsemcomp.codecs import base, classical, programs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,29 +83,7 @@ class BpgCodec(base.Codec):
 
     def _run(self, name: str, *arguments: str) -> str | None:
         """Runs a program; returns why it failed, or None."""
-        program = shutil.which(name)
-        if program is None:
-            raise errors.UnavailableError(f"{name} not found; {_INSTALL_BPG}")
-        try:
-            done = subprocess.run(
-                [program, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise errors.SemCompError(
-                f"{name} took more than {self.timeout:g} s and was stopped"
-            ) from None
-        except OSError as error:
-            raise errors.UnavailableError(
-                f"{program} cannot be run: {error.strerror or error}; {_INSTALL_BPG}"
-            ) from error
-        if done.returncode == 0:
-            return None
-        said = (done.stderr or done.stdout).decode("utf-8", "replace").split()
-        return " ".join(said)[:160] or f"exit status {done.returncode}"
+        return programs.run(name, arguments, self.timeout, _INSTALL_BPG)
 
 
 def bpg_size(data: bytes) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import bitstream, errors
 from tfsemcomp.codecs import base, conceptual_structure, learned, residual
-from tfsemcomp.codecs.conceptual_structure import STEPS, Drawing
+from tfsemcomp.codecs.conceptual_structure import STEPS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,18 +80,12 @@ class Model:
         return rows, columns, self.channels
 
 
-def _structure(value: Any) -> dict[str, Any]:
-    if value["method"] not in conceptual_structure.METHODS:
-        raise ValueError(value["method"])
-    return dict(value)
-
-
 _CARD = {
     "stride": int,
     "channels": int,
     "grid": bool,
     "variant": str,
-    "structure": _structure,
+    "structure": conceptual_structure.read_card,
 }
 
 
@@ -132,39 +126,7 @@ class ConceptualCodec(learned.LearnedCodec):
     quality_range = (1, len(STEPS))
     default_quality = (1 + len(STEPS)) // 2
     settings = (
-        base.Setting(
-            "structure",
-            object,
-            "Map of the lines to send, lines white; default: those of the picture.",
-        ),
-        base.Setting(
-            "structure_method",
-            str,
-            "What finds the lines; default: what the model was trained with.",
-            choices=conceptual_structure.METHODS,
-        ),
-        base.Setting(
-            "structure_model", str, "Name or path of the model of learned lines."
-        ),
-        base.Setting(
-            "structure_scale",
-            int,
-            "Pixels to a sample of the lines, along each axis; default: the quality's.",
-            choices=conceptual_structure.SCALES,
-        ),
-        base.Setting(
-            "structure_threshold",
-            float,
-            "Strength that lines need, in the method's measure; default: the "
-            "quality's.",
-            low=0,
-        ),
-        base.Setting(
-            "structure_component",
-            int,
-            "Leave out connected lines of fewer pixels; default: the quality's.",
-            low=0,
-        ),
+        *conceptual_structure.SETTINGS,
         base.Setting(
             "residual",
             str,
@@ -182,19 +144,7 @@ class ConceptualCodec(learned.LearnedCodec):
     def check_settings(self, **wishes: Any) -> dict[str, Any]:
         """Checks them against each other, too."""
         settings = super().check_settings(**wishes)
-        if settings["structure"] is not None:
-            for name in ("method", "model", "threshold"):
-                if settings[f"structure_{name}"] is not None:
-                    raise ValueError(
-                        f"`structure_{name}` is of lines that are found in the "
-                        "picture; `structure` gives them, leave one out"
-                    )
-        method = settings["structure_method"]
-        if settings["structure_model"] is not None and method != "learned":
-            raise ValueError(
-                "`structure_model` is of `structure_method` learned, received "
-                f"`structure_method` {method!r}"
-            )
+        conceptual_structure.check_settings(settings)
         if settings["residual"] is not None:
             codec = base.get_codec(settings["residual"])
             codec.check_available()
@@ -295,6 +245,7 @@ class ConceptualCodec(learned.LearnedCodec):
             parsed.model.primed,
             *parsed.size,
             verify=True,
+            coder=parsed.structure.coder,
         )
         return _write(parsed.model, parsed.size, payload, parsed.texture)
 
@@ -458,7 +409,8 @@ class _Encoder:
         self._verify = settings["verify"]
         self.residual = settings["residual"]
         self._residual_quality = settings["residual_quality"]
-        self._drawing = _drawing(model, settings)
+        self._drawing = conceptual_structure.drawing(model.structure, settings)
+        self._coder = settings["structure_codec"]
         self._planes_of: dict[int, list[tuple[np.ndarray, int]]] = {}
         self._structures_of: dict[int, list[bytes]] = {}
         self._pictures_of: dict[int, np.ndarray] = {}
@@ -526,7 +478,7 @@ class _Encoder:
             size = self._images.shape[1:3]
             self._structures_of[quality] = [
                 conceptual_structure.encode(
-                    plane, scale, self._model.primed, *size, verify=self._verify
+                    plane, scale, self._model.primed, *size, self._verify, self._coder
                 )
                 for plane, scale in self._planes(quality)
             ]
@@ -536,34 +488,19 @@ class _Encoder:
         """What files without a residual decode to: uint8 [B,H,W,3]."""
         import numpy as np
 
-        from tfsemcomp.semantics import edges
-
         if quality not in self._pictures_of:
             size = self._images.shape[1:3]
-            planes = self._planes(quality)
-            lines = [edges.upscale(plane, scale, *size) for plane, scale in planes]
+            lines = [
+                conceptual_structure.seen_lines(
+                    payload, *drawn, self._model.primed, *size
+                )
+                for payload, drawn in zip(
+                    self._structures(quality), self._planes(quality), strict=True
+                )
+            ]
             found = _synthesize(self._model, np.stack(lines), self._z)
             self._pictures_of[quality] = found
         return self._pictures_of[quality]
-
-
-def _drawing(model: Model, settings: Mapping[str, Any]) -> Drawing:
-    """Which lines to send, by the settings and else by the model's card."""
-    own = dict(model.structure)
-    method = settings["structure_method"] or own["method"]
-    # The card's options are of its own method.
-    options = own if method == own["method"] else {}
-    model_name = settings["structure_model"] or options.get("model")
-    return Drawing(
-        given=settings["structure"],
-        method=method,
-        sigma=options.get("sigma"),
-        model=model_name,
-        base_threshold=options.get("threshold"),
-        scale=settings["structure_scale"],
-        threshold=settings["structure_threshold"],
-        component=settings["structure_component"],
-    )
 
 
 def _write(model: Model, size: tuple[int, int], *payloads: bytes | None) -> bytes:

@@ -5,12 +5,8 @@
     chunk --entropy--> z --hyper_synthesis--> index --entropy--> symbols
     symbols + mu --synthesize, crop--> x_hat
 
-The scale index selects the table of every symbol, so it must come out alike for encoder
-and decoder: `hyper_synthesis` runs in float64, where no two orders of summation differ
-by anything that rounding to an index would show. A check of the decoded symbols turns
-what is left of that risk into an error. The mean mu moves pixels only.
-
-Payload of the chunk (docs/BITSTREAM.md is normative):
+Coding is that of codecs/latents.py. Payload of the chunk (docs/BITSTREAM.md is
+normative):
 
     quality 1 (many rates) | bytes of z varint | z | y | zeros | symbol check 2
 
@@ -25,7 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfsemcomp import bitstream, errors
-from tfsemcomp.codecs import base, learned
+from tfsemcomp.codecs import base, latents, learned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,13 +72,7 @@ class Model:
         )
 
 
-_CARD = {
-    "stride": int,
-    "hyper_stride": int,
-    "channels": int,
-    "hyper_channels": int,
-    "rates": int,
-}
+_CARD = {**latents.CARD, "rates": int}
 
 
 @functools.lru_cache(maxsize=8)
@@ -165,9 +155,7 @@ class _Parsed:
     model: Model
     size: tuple[int, int]
     quality: float
-    z: bytes
-    y: bytes
-    check: bytes
+    body: latents.Body
 
     @property
     def alike(self) -> tuple:
@@ -181,63 +169,21 @@ def _encode(
     """Encodes uint8 [B,H,W,3] to B files."""
     import numpy as np
 
-    from tfsemcomp.entropy import checks, range_coder
-
-    count, height, width = images.shape[:3]
-    extra = _quality_input(model, count, quality)
+    height, width = images.shape[1:3]
+    extra = _quality_input(model, len(images), quality)
     padded = learned.pad(images, model.multiple).astype(np.float32)
     found = model.runner.call("analyze", images=padded, **extra)
-    y = found["y"]
-    if model.hyper_stride:
-        z = found["z"]
-        coded_z = range_coder.encode_channels(model.tables["z"], z)
-        told = model.runner.call("hyper_synthesis", z=z, **extra)
-        index, mu = told["index"], told["mu"]
-    else:
-        z, coded_z = np.zeros((count, 0), np.int32), [b""] * count
-        index, mu = range_coder.channel_indexes(model.tables["y"], y.shape), 0.0
-    symbols = np.rint(y - mu).astype(np.int32)
-    coded_y = range_coder.encode(model.tables["y"], symbols, index)
-    if verify:
-        _verify(model, coded_z, coded_y, z, symbols, index)
+    least = learned.least_bytes(height, width)
+    head = _quality_byte(model, quality)
+    payloads = latents.encode(model, found, head, extra, least, verify)
     header = bitstream.Header("hyperprior", model.fingerprint, width, height)
-    quality_byte = _quality_byte(model, quality)
-    files = []
-    for number in range(count):
-        check = checks.symbol_check(_ints(quality_byte), z[number], symbols[number])
-        head = quality_byte + bitstream.varint(len(coded_z[number]))
-        body = head + coded_z[number] + coded_y[number]
-        body = body.ljust(learned.least_bytes(height, width) - len(check), b"\0")
-        payload = body + check
-        files.append(bitstream.write(header, [bitstream.Chunk("signal", payload)]))
-    return files
-
-
-def _verify(
-    model: Model,
-    coded_z: list[bytes],
-    coded_y: list[bytes],
-    z: np.ndarray,
-    symbols: np.ndarray,
-    index: np.ndarray,
-) -> None:
-    """Decodes what was coded; raises SemCompError unless it is what went in."""
-    import numpy as np
-
-    from tfsemcomp.entropy import range_coder
-
-    same = np.array_equal(
-        range_coder.decode(model.tables["y"], coded_y, index), symbols
-    )
-    if model.hyper_stride:
-        again = range_coder.decode_channels(model.tables["z"], coded_z, z.shape[1:])
-        same = same and np.array_equal(again, z)
-    learned.check_verified(same)
+    return [
+        bitstream.write(header, [bitstream.Chunk("signal", payload)])
+        for payload in payloads
+    ]
 
 
 def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Parsed:
-    from tfsemcomp.entropy.checks import SYMBOL_CHECK_BYTES
-
     learned.check_length(payload, height, width)
     offset, quality = 0, 1.0
     if model.rates > 1:
@@ -248,62 +194,22 @@ def _parse_payload(model: Model, payload: bytes, height: int, width: int) -> _Pa
             raise errors.BitstreamError(
                 f"the payload has quality {quality:g}, the model ends at {model.rates}"
             )
-    length, offset = bitstream.read_varint(payload, offset, "length of z")
-    end = len(payload) - SYMBOL_CHECK_BYTES
-    if offset + length > end:
-        raise errors.BitstreamError(
-            f"the payload declares {length} bytes of z, it has {end - offset}"
-        )
-    return _Parsed(
-        model=model,
-        size=(height, width),
-        quality=quality,
-        z=payload[offset : offset + length],
-        # The coder leaves out zeros at the end, so those that are there fill up.
-        y=payload[offset + length : end].rstrip(b"\0"),
-        check=payload[end:],
-    )
+    body = latents.parse(payload, offset)
+    return _Parsed(model, (height, width), quality, body)
 
 
 def _decode(parsed: Sequence[_Parsed]) -> np.ndarray:
     """Decodes payloads of one size, model and quality: uint8 [B,H,W,3]."""
-    import numpy as np
-
-    from tfsemcomp.entropy import checks, range_coder
-
     model, quality = parsed[0].model, parsed[0].quality
     height, width = parsed[0].size
-    count = len(parsed)
-    extra = _quality_input(model, count, quality)
-    rows, columns = model.latent_size(height, width)
-    if model.hyper_stride:
-        z = range_coder.decode_channels(
-            model.tables["z"],
-            [item.z for item in parsed],
-            (
-                rows // model.hyper_stride,
-                columns // model.hyper_stride,
-                model.hyper_channels,
-            ),
-        )
-        told = model.runner.call("hyper_synthesis", z=z, **extra)
-        index, mu = told["index"], told["mu"]
-    else:
-        if any(item.z for item in parsed):
-            raise errors.BitstreamError("the payload has a z, its model has none")
-        z, mu = np.zeros((count, 0), np.int32), np.float32(0)
-        shape = (count, rows, columns, model.channels)
-        index = range_coder.channel_indexes(model.tables["y"], shape)
-    symbols = range_coder.decode(model.tables["y"], [i.y for i in parsed], index)
-    quality_ints = _ints(_quality_byte(model, quality))
-    for number, item in enumerate(parsed):
-        found = checks.symbol_check(quality_ints, z[number], symbols[number])
-        if found != item.check:
-            raise errors.BitstreamError(
-                "the decoded symbols do not match their check: the stream is damaged, "
-                "or this machine computes its tables' indexes differently"
-            )
-    y_hat = symbols.astype(np.float32) + mu
+    extra = _quality_input(model, len(parsed), quality)
+    y_hat = latents.decode(
+        model,
+        [item.body for item in parsed],
+        model.latent_size(height, width),
+        _quality_byte(model, quality),
+        extra,
+    )
     found = model.runner.call("synthesize", y_hat=y_hat, **extra)["images"]
     return learned.to_pixels(found, height, width)
 
@@ -315,13 +221,6 @@ def _quality_input(model: Model, count: int, quality: float) -> dict[str, np.nda
     if model.rates == 1:
         return {}
     return {"quality": np.full(count, quality, np.float32)}
-
-
-def _ints(data: bytes) -> np.ndarray:
-    """The bytes as int32 [len(data)], for the symbol check."""
-    import numpy as np
-
-    return np.frombuffer(data, np.uint8).astype(np.int32)
 
 
 def _quality_byte(model: Model, quality: float) -> bytes:

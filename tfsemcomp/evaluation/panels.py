@@ -1,5 +1,6 @@
 """Pictures beside and below each other, with captions: what figures are made of."""
 
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,17 @@ Panel = tuple[str, np.ndarray]
 CAPTION_HEIGHT = 22
 _GAP = 4
 _FONT_SIZE = 13
+
+
+def spread(paths: Sequence[pathlib.Path], count: int) -> list[pathlib.Path]:
+    """So many of the paths, evenly spread, so that nobody picks the best."""
+    places = np.linspace(0, len(paths) - 1, min(count, len(paths)))
+    return [paths[round(place)] for place in places]
+
+
+def draw_lines(lines: np.ndarray) -> np.ndarray:
+    """Lines uint8 [H,W] of 0 and 1 as a picture, black on white: uint8 [H,W,3]."""
+    return np.repeat(np.uint8(255) - 255 * lines[..., None], 3, axis=-1)
 
 
 def draw_grid(rows: Sequence[Sequence[Panel]], side: int) -> np.ndarray:

@@ -60,7 +60,7 @@ class StructureSize:
 
 SIZES = {
     "tiny": StructureSize(4, (4, 6, 8), 4, 4, 4),
-    "small": StructureSize(24, (16, 32, 64, 96, 128), 16, 64, 16),
+    "small": StructureSize(24, (12, 32, 64, 96, 128), 8, 64, 16),
     "paper": StructureSize(64, (64, 128, 256, 384, 512), 64, 256, 64),
 }
 

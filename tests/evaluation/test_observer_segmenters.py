@@ -10,8 +10,9 @@ from tests.harness import SemCompTestCase, smooth_image
 from tfsemcomp import images
 from tfsemcomp.data import label_maps
 from tfsemcomp.errors import ModelMismatchError, SemCompError
-from tfsemcomp.evaluation import observer_segmenters, observers, sweep
+from tfsemcomp.evaluation import observers, sweep
 from tfsemcomp.evaluation.observer_segmenters import Segmenter
+from tfsemcomp.semantics import segmentation
 from tfsemcomp.serving import export
 
 
@@ -105,7 +106,7 @@ class ModelTest(SemCompTestCase):
             light = tf.reduce_mean(image, axis=-1) / 255
             return outputs(tf.stack([1 - light, light], axis=-1))
 
-        signatures = {observer_segmenters.SIGNATURE: segment}
+        signatures = {segmentation.SIGNATURE: segment}
         return export.export(signatures, self.folder / "brightness")
 
     @parameterized.named_parameters(

@@ -14,6 +14,9 @@ from tfsemcomp.data import captions, reading, records, stored_png
 
 # A line that is scaled down stays, weaker: it is the mean of what it covers.
 _AREA = tf.image.ResizeMethod.AREA
+# Maps of numbers, between which there is nothing.
+_NUMBERED = ("label_map/encoded", "instances/encoded")
+_NEAREST = tf.image.ResizeMethod.NEAREST_NEIGHBOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +96,7 @@ def training_batches(
             stream are those of worker w of n.
         planes: features that hold maps of the images as PNG, such as "edges/encoded" or
             the "layer/NAME/map" of materialized.py. They are cut, resized and flipped
-            as the images are.
+            as the images are; label and instance maps keep their numbers.
         words: how captions become words; each time one of a record's, drawn at random.
     Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}, with P
         `planes` "planes": uint8 [B,crop,crop,P], and with `words` of T ids "words":
@@ -139,7 +142,10 @@ def training_batches(
         found = {"image": image, "label": record["label"]}
         if planes:
             maps = _parse_planes(serialized, planes)
-            maps = [_augment_plane(encoded, augmentation, key) for encoded in maps]
+            maps = [
+                augment_plane(name, encoded, augmentation, key)
+                for name, encoded in zip(planes, maps, strict=True)
+            ]
             found["planes"] = tf.concat(maps, axis=-1)
         if read_words:
             found["words"] = read_words(serialized, key)
@@ -178,7 +184,10 @@ def evaluation_batches(
         if planes:
             maps = _parse_planes(serialized, planes)
             maps = [tf.io.decode_png(encoded, channels=1) for encoded in maps]
-            maps = [centre_square(plane, crop, _AREA) for plane in maps]
+            maps = [
+                centre_square(plane, crop, _scaling(name))
+                for name, plane in zip(planes, maps, strict=True)
+            ]
             found["planes"] = tf.concat(maps, axis=-1)
         if read_words:
             found["words"] = read_words(serialized, None)
@@ -269,8 +278,22 @@ def _parse_planes(serialized: tf.Tensor, planes: Sequence[str]) -> list[tf.Tenso
     return [found[name] for name in planes]
 
 
-def _augment_plane(encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:
-    """The part of a map that `augment` cuts out of its image: uint8 [crop,crop,1]."""
+def _scaling(plane: str) -> str:
+    return _NEAREST if plane in _NUMBERED else _AREA
+
+
+def augment_plane(
+    name: str, encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor
+) -> tf.Tensor:
+    """The part of a map that `augment` cuts out of its image.
+
+    Args:
+        name: of the feature that holds the map; see `planes` of `training_batches`.
+        encoded: the map as PNG, string scalar.
+        plan: what is done to the image, but for its colours.
+        key: int64 [2], the image's.
+    Returns: uint8 [crop,crop,1].
+    """
     plane = tf.io.decode_png(encoded, channels=1)
     draw = tf.random.stateless_uniform([8], seed=key)
     corner, size = _window(tf.shape(plane)[:2], plan, key, draw)
@@ -280,7 +303,7 @@ def _augment_plane(encoded: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf
     cut = tf.cond(
         fits,
         lambda: tf.ensure_shape(cut, [*square, 1]),
-        lambda: _to_uint8(tf.image.resize(cut, square, _AREA)),
+        lambda: _to_uint8(tf.image.resize(cut, square, _scaling(name))),
     )
     if plan.flip:
         cut = tf.cond(draw[4] < 0.5, lambda: tf.reverse(cut, [1]), lambda: cut)

@@ -23,10 +23,9 @@ from tfsemcomp.errors import ModelMismatchError, SemCompError
 from tfsemcomp.evaluation import observer_networks
 from tfsemcomp.evaluation.observer_base import Observer
 from tfsemcomp.metrics import recognition
+from tfsemcomp.semantics import segmentation
 
 LabelMapSource = str | os.PathLike[str] | Mapping[str, np.ndarray]
-SIGNATURE = "segment"
-_MULTIPLE = 32
 _BATCH = 8
 
 # float32 [B,h,w,3] in 0..255 -> uint8 [B,h,w]
@@ -74,7 +73,9 @@ class Segmenter(Observer):
         for (height, width, _), numbers in by_shape.items():
             for start in range(0, len(numbers), _BATCH):
                 chosen = numbers[start : start + _BATCH]
-                labels = self._network(np.stack([_padded(pictures[n]) for n in chosen]))
+                labels = self._network(
+                    np.stack([segmentation.pad(pictures[n]) for n in chosen])
+                )
                 for number, plane in zip(chosen, labels, strict=True):
                     found[number] = plane[:height, :width]
         return found
@@ -153,16 +154,19 @@ def _saved_model(model: str, label_maps: LabelMapSource | None) -> Segmenter:
     runner = LocalRunner(info)
 
     def outputs(pictures: np.ndarray) -> np.ndarray:
-        found = runner.call(SIGNATURE, image=pictures)
+        found = runner.call(segmentation.SIGNATURE, image=pictures)
         given = found.get("scores", found.get("labels"))
         if given is None:
             raise ModelMismatchError(
-                f"{info.path}: its signature `{SIGNATURE}` must give `scores` or "
-                f"`labels`, not {', '.join(sorted(found))}; export it again."
+                f"{info.path}: its signature `{segmentation.SIGNATURE}` must give "
+                f"`scores` or `labels`, not {', '.join(sorted(found))}; export it "
+                "again."
             )
         return given
 
-    probe = outputs(np.zeros((1, _MULTIPLE, _MULTIPLE, 3), np.float32))
+    probe = outputs(
+        np.zeros((1, segmentation.MULTIPLE, segmentation.MULTIPLE, 3), np.float32)
+    )
     classes = probe.shape[-1] if probe.ndim == 4 else None
     return Segmenter(
         info.name,
@@ -187,14 +191,6 @@ def _keras_cv(preset: str, label_maps: LabelMapSource | None) -> Segmenter:
 
     name = pathlib.PurePath(preset).name
     return Segmenter(name, run, model.output_shape[-1], label_maps)
-
-
-def _padded(pixels: np.ndarray) -> np.ndarray:
-    """float32 picture with its edge repeated to sides that networks divide."""
-    height, width = pixels.shape[:2]
-    missing = (-height % _MULTIPLE, -width % _MULTIPLE)
-    edges = ((0, missing[0]), (0, missing[1]), (0, 0))
-    return np.pad(pixels, edges, mode="edge").astype(np.float32)
 
 
 def _to_labels(outputs: np.ndarray, size: tuple[int, int]) -> np.ndarray:

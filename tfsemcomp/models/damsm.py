@@ -5,6 +5,7 @@ published code.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -193,8 +194,7 @@ class Damsm(SingleLossModel):
         vocabulary: how many ids there are.
         words: T.
     Call args:
-        x: float32 [B,H,W,3] in [0, 255].
-        words: int32 [B,T].
+        batch: "image" and "words" as above; the image may be float32.
         training: of both encoders.
     Returns: scores of the words and of the sentences, float32 [B,B], pictures by
         sentences.
@@ -219,10 +219,9 @@ class Damsm(SingleLossModel):
 
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
-        side = self.size.side
-        self(
-            tf.zeros([1, side, side, 3]), tf.zeros([1, self.text_size.words], tf.int32)
-        )
+        side, words = self.size.side, self.text_size.words
+        image = tf.zeros([1, side, side, 3])
+        self({"image": image, "words": tf.zeros([1, words], tf.int32)})
 
     def take_trunk(self, weights: str) -> None:
         """Takes the frozen trunk's weights; without them it is a random network.
@@ -260,10 +259,11 @@ class Damsm(SingleLossModel):
             mine.assign(theirs)
 
     def call(
-        self, x: tf.Tensor, words: tf.Tensor, training: bool | None = None
+        self, batch: Mapping[str, tf.Tensor], training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores all pairs of a batch."""
-        return self.score(x, self.text(words, training=training), training)
+        x = tf.cast(batch["image"], tf.float32)
+        return self.score(x, self.text(batch["words"], training=training), training)
 
     def score(
         self,
@@ -271,7 +271,7 @@ class Damsm(SingleLossModel):
         text: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`call` with what the text encoder said: words, sentences and mask."""
+        """As `call`, of pictures in [0, 255] and what the text encoder said."""
         encoded, sentences, mask = text
         regions, pictures = self.pictures(x, training=training)
         return (
@@ -280,16 +280,15 @@ class Damsm(SingleLossModel):
         )
 
     def _losses_of(
-        self, batch: dict[str, tf.Tensor], training: bool
+        self, batch: Mapping[str, tf.Tensor], training: bool
     ) -> dict[str, tf.Tensor]:
-        x = tf.cast(batch["image"], tf.float32)
-        return self.losses_of(*self(x, batch["words"], training=training), batch)
+        return self.losses_of(*self(batch, training=training), batch)
 
     def losses_of(
         self,
         by_words: tf.Tensor,
         by_sentences: tf.Tensor,
-        batch: dict[str, tf.Tensor],
+        batch: Mapping[str, tf.Tensor],
     ) -> dict[str, tf.Tensor]:
         """What scores of this model cost: scalars by name.
 

@@ -132,7 +132,7 @@ class TextToImage(tf.keras.Model):
         gan_mode: one of `adversarial.MODES`.
     Call args:
         words: int32 [B,T].
-        noise: float32 [B,nz], of a unit Gaussian.
+        noise: float32 [B,nz], of a unit Gaussian; None for zeros, its mean.
         training: batch statistics, and draws of the condition.
     Returns: float32 [B,R,R,3] in [0, 255], R `size.resolution`.
     Raises: ValueError for an argument that is none of these.
@@ -261,9 +261,14 @@ class TextToImage(tf.keras.Model):
         return self(words, noise, training=False)
 
     def call(
-        self, words: tf.Tensor, noise: tf.Tensor, training: bool | None = None
+        self,
+        words: tf.Tensor,
+        noise: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Draws the largest pictures."""
+        if noise is None:
+            noise = tf.zeros([tf.shape(words)[0], self.size.noise])
         pictures, _, _ = self.generator(noise, *self.text(words), training=training)
         return _to_pixels(pictures[-1])
 

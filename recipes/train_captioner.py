@@ -38,7 +38,7 @@ _TRAINING = recipe_flags.define(
     size="small",
     crop=128,
     batch=32,
-    steps=8000,
+    steps=4000,
     learning_rate=1e-3,
 )
 _VOCABULARY = flags.DEFINE_string(

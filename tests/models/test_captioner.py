@@ -52,14 +52,14 @@ class CaptionerTest(SemCompTestCase):
         images = tf.cast(batch["image"], tf.float32)
         words = np.full([3, 7], START, np.int32)
         words[:, 1:] = batch["words"][:, :-1]
-        logits = model(images, tf.constant(words)).numpy()
+        logits = model((images, tf.constant(words))).numpy()
         self.assertEqual(logits.shape, (3, 7, len(WORDS)))
         other = words.copy()
         other[:, 3] = 4 + (other[:, 3] + 1) % 5
-        changed = abs(model(images, tf.constant(other)).numpy() - logits).max((0, 2))
+        changed = abs(model((images, tf.constant(other))).numpy() - logits).max((0, 2))
         np.testing.assert_array_equal(changed[:3], 0)
         self.assertGreater(changed[3:].min(), 0)
-        turned = abs(model(images[::-1], tf.constant(words)).numpy() - logits)
+        turned = abs(model((images[::-1], tf.constant(words))).numpy() - logits)
         self.assertGreater(turned.max((0, 2)).min(), 0)
 
         with self.subTest("one word at a time"):
@@ -121,10 +121,8 @@ class CaptionerTest(SemCompTestCase):
         model, batch = compiled(a_model()), a_batch()
         self.assertIn(PAD, batch["words"].numpy())
         whole = model.test_step(batch)["entropy"].numpy()
-        logits = model(
-            tf.cast(batch["image"], tf.float32),
-            tf.concat([tf.fill([3, 1], START), batch["words"][:, :-1]], 1),
-        )
+        before = tf.concat([tf.fill([3, 1], START), batch["words"][:, :-1]], 1)
+        logits = model((tf.cast(batch["image"], tf.float32), before))
         chances = tf.nn.log_softmax(logits).numpy()
         words = batch["words"].numpy()
         expected = [

@@ -116,8 +116,8 @@ class Captioner(SingleLossModel):
         decoder: one of `DECODERS`.
         teacher_channels: of the features to learn from; 0 for no teacher.
     Call args:
-        images: float [B,H,W,3] in [0, 255], H and W the size's resolution.
-        words: int32 [B,n], start first, n <= T + 1.
+        inputs: images float [B,H,W,3] in [0, 255], H and W the size's resolution, and
+            words int32 [B,n], start first, n <= T + 1.
         training: turns on dropout and batch statistics.
     Returns: float32 [B,n,V], logits of the words after each.
     Raises: ValueError for an unknown size or decoder, or a trunk without features for
@@ -183,7 +183,7 @@ class Captioner(SingleLossModel):
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
         images = tf.zeros([1, self.size.resolution, self.size.resolution, 3])
-        self(images, tf.fill([1, self.size.words], START))
+        self((images, tf.fill([1, self.size.words], START)))
         if self.teacher_channels:
             self.hint(self.trunk(images))
 
@@ -216,9 +216,10 @@ class Captioner(SingleLossModel):
             layer.set_weights(whole.get_layer(layer.name).get_weights())
 
     def call(
-        self, images: tf.Tensor, words: tf.Tensor, training: bool | None = None
+        self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool | None = None
     ) -> tf.Tensor:
         """Runs trunk and decoder."""
+        images, words = inputs
         memory = self._memory(self.trunk(images, training=training), training)
         return self.decoder(memory, words, training=training)
 

@@ -66,6 +66,7 @@ from tfsemcomp.training import (
     recipe_flags,
     samples,
     teacher_flags,
+    term_weights,
 )
 
 # Phases that are recipes of their own.
@@ -147,17 +148,9 @@ def loss_weights(steps: int) -> structure_generator.LossWeights:
     Raises:
         ValueError: --weights names no term, or gives no number.
     """
-    terms, given = ("l1", "perceptual", "gan"), {}
-    for text in _WEIGHTS.value:
-        name, _, value = text.partition("=")
-        if name not in terms:
-            raise ValueError(
-                f"`--weights` are term=weight pairs of {', '.join(terms)}; got "
-                f"'{text}'."
-            )
-        given[name] = float(value)
     ramp = tuple(int(steps * share) for share in _GAN_RAMP)
-    return structure_generator.LossWeights(**given, gan_ramp=ramp)
+    weights = structure_generator.LossWeights(gan_ramp=ramp)
+    return term_weights.replace(weights, _WEIGHTS.value)
 
 
 def words() -> captions.Words | None:

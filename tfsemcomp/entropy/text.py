@@ -61,7 +61,7 @@ _PLAIN_PRIOR = 0.5
 _DEFLATED = b"\xff"
 _WINDOW_BITS = -15
 _WINDOW = 2**15
-_SENTENCE_ENDS = ".!?"
+_SENTENCE_ENDS = frozenset(".!?")
 _MAX_FILE_BYTES = 2**26
 _CHECKSUM = "sha256"
 

@@ -3,6 +3,7 @@ import time
 import numpy as np
 from absl.testing import parameterized
 
+from tests.entropy.test_range_coder import ReferenceDecoder
 from tests.harness import SemCompTestCase
 from tfsemcomp.entropy import range_coder, text, text_tables
 from tfsemcomp.errors import BitstreamError, ModelMismatchError
@@ -22,6 +23,52 @@ MODEL = text.build(CAPTIONS, vocabulary.build(CAPTIONS))
 
 def random_text(rng, characters, length):
     return "".join(rng.choice(list(characters), length))
+
+
+def reference_text(data: bytes, model: text.TextModel) -> str:
+    """A coded text as BITSTREAM.md, section 16, words its decoding."""
+    coder = ReferenceDecoder(model.tables, data)
+    cdfs = [row[1:] for row in np.split(model.tables.lookup, model.tables.starts[1:])]
+    first_word_table = 4 + int(model.spellings.max())
+    letters = b"abcdefghijklmnopqrstuvwxyz0123456789'-"
+    form, before, found = coder.entry(cdfs[0]), None, ""
+    while True:
+        known = before in model.words
+        table = int(model.followers[model.words.index(before)]) if known else 0
+        if before is None:
+            table = 4
+        elif not table:
+            ends = [e for e in ("ing", "ed", "s") if before.endswith(e)]
+            ends = [e for e in ends if len(before) >= len(e) + 2]
+            table = ("ing", "ed", "s").index(ends[0]) if ends else 3
+        symbol = coder.entry(cdfs[first_word_table + table])
+        if symbol == 0:
+            return found
+        token = model.words[symbol - 2] if symbol > 1 else ""
+        spelled, pair = bytearray(), (0, 0)
+        while symbol == 1:
+            letter = coder.entry(cdfs[3 + int(model.spellings[pair])])
+            if letter == 0:
+                token = spelled.decode()
+                break
+            byte = coder.entry(cdfs[2]) if letter == 1 else letters[letter - 2]
+            spelled.append(byte)
+            pair = (pair[1], letter)
+        shape = coder.entry(cdfs[1]) if form & 4 else 0
+        low = vocabulary.lower(token)
+        case = int(model.cases[model.words.index(low)]) if low in model.words else 1
+        if form & 1 and case == 1 and before in (None, ".", "!", "?"):
+            case = 2
+        case = shape % 4 or case
+        space = before is not None
+        if form & 2:
+            space &= low not in tuple(".,;:!?)]}%") and before not in tuple("([{")
+        else:
+            space &= before != "'"
+        space ^= shape >= 4
+        token = {1: token, 2: token[:1].upper() + token[1:], 3: token.upper()}[case]
+        found += " " * space + token
+        before = low
 
 
 class TextTest(SemCompTestCase):
@@ -75,6 +122,15 @@ class TextTest(SemCompTestCase):
         known = self.round_trip("A dog runs on the beach .")
         unknown = self.round_trip("A zebra runs on the beach .")
         self.assertBetween(len(unknown) - len(known), 1, 6)
+
+    @parameterized.parameters(
+        "A dog runs .",
+        "Two children, running. the girl (wet) sits",
+        "A Zebra is jumping in a bmx Race, with McDonald's !",
+        "a dog 's ball é",
+    )
+    def test_is_decoded_as_the_specification_says(self, caption):
+        self.assertEqual(reference_text(self.round_trip(caption), MODEL), caption)
 
     def test_is_never_longer_than_deflated(self):
         for caption in ("x" * 4096, "a  b", "\n" * 1000, "犬" * 1000):

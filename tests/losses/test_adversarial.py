@@ -21,6 +21,8 @@ class AdversarialTest(SemCompTestCase):
         calls = (
             lambda: adversarial.generator_loss(logits(1), mode),
             lambda: adversarial.discriminator_loss(logits(1), logits(2), mode),
+            lambda: adversarial.real_loss(logits(1), mode),
+            lambda: adversarial.fake_loss(logits(1), mode),
         )
         for call in calls:
             with self.assertRaisesRegex(ValueError, "`gan_mode` must be.*'ls'"):

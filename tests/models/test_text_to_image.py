@@ -276,5 +276,5 @@ class TextToImageTest(SemCompTestCase):
                 sum(int(np.prod(w.shape)) for w in weights) / 1e6
                 for weights in (model.trainable_weights, model.judging_weights)
             ]
-        self.assertAlmostEqual(counts[0], 4.3, delta=0.2)
-        self.assertAlmostEqual(counts[1], 6.8, delta=0.4)
+        self.assertAlmostEqual(counts[0], 3.09, delta=0.01)
+        self.assertAlmostEqual(counts[1], 6.45, delta=0.01)

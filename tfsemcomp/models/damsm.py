@@ -245,18 +245,8 @@ class Damsm(SingleLossModel):
         self.pictures.trunk.set_weights(found.get_weights())
 
     def take_weights(self, other: "Damsm") -> None:
-        """Copies all weights of a model of the same shape, to train on from it.
-
-        Raises: ValueError if its weights differ in number or shape.
-        """
-        shapes = [[w.shape.as_list() for w in m.weights] for m in (self, other)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                "`other` has weights of other shapes: give a model of the same size, "
-                "vocabulary and trunk."
-            )
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
-            mine.assign(theirs)
+        """Copies all weights of a model of the same shape; see `runs.take_weights`."""
+        runs.take_weights(self, other, "size, vocabulary and trunk")
 
     def call(
         self, batch: Mapping[str, tf.Tensor], training: bool | None = None

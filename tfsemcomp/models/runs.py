@@ -47,6 +47,24 @@ def load(kind: type[Model], folder: str, recipe: str) -> Model:
     return model
 
 
+def take_weights(model: tf.keras.Model, other: tf.keras.Model, alike: str) -> None:
+    """Copies all weights of a model of the same shape, to train on from it.
+
+    Args:
+        model: gets them.
+        other: has them.
+        alike: what the two must share, for the message.
+    Raises: ValueError if their weights differ in number or shape.
+    """
+    shapes = [[w.shape.as_list() for w in each.weights] for each in (model, other)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"`other` has weights of other shapes: give a model of the same {alike}."
+        )
+    for mine, theirs in zip(model.weights, other.weights, strict=True):
+        mine.assign(theirs)
+
+
 def store_variables(variables: Sequence[tf.Variable], store: MutableMapping) -> None:
     """For a model's `save_own_variables`: what is no layer's.
 

@@ -76,7 +76,7 @@ SIZES = {
     "tiny": TextToImageSize(
         4, 4, first=16, stages=2, residuals=1, noise=8, condition=8
     ),
-    "small": TextToImageSize(24, 32, stages=2, residuals=1),
+    "small": TextToImageSize(24, 32, stages=2, residuals=1, noise=32, condition=64),
     "paper": TextToImageSize(32, 64),
 }
 
@@ -211,18 +211,8 @@ class TextToImage(tf.keras.Model):
             mine.assign(theirs)
 
     def take_weights(self, other: "TextToImage") -> None:
-        """Copies all weights of a model of the same shape, to train on from it.
-
-        Raises: ValueError if its weights differ in number or shape.
-        """
-        shapes = [[w.shape.as_list() for w in m.weights] for m in (self, other)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                "`other` has weights of other shapes: give a model of the same size "
-                "and text encoder."
-            )
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
-            mine.assign(theirs)
+        """Copies all weights of a model of the same shape; see `runs.take_weights`."""
+        runs.take_weights(self, other, "size and text encoder")
 
     def compile(
         self,

@@ -290,6 +290,15 @@ class ReaderTest(SemCompTestCase):
                 reader.finish()
             self.assertEqual(whole, sum(end <= position for end in ends[1:]))
 
+    def test_damage_spares_the_chunks_that_came_with_it(self):
+        ends = chunk_ends(DATA)
+        damaged = DATA[: ends[1]] + bytes(len(DATA) - ends[1])
+        for call in ("feed", "finish"):
+            reader = bitstream.Reader()
+            self.assertEqual(tuple(reader.feed(damaged)), CHUNKS[:2])
+            with self.assertRaises(errors.BitstreamError):
+                reader.feed(b"") if call == "feed" else reader.finish()
+
     def test_limits_are_checked_first(self):
         reader = bitstream.Reader(bitstream.Limits(side=255))
         with self.assertRaises(errors.LimitError):

@@ -366,6 +366,7 @@ class Reader:
         self.header: Header | None = None
         self.end = 0
         self._limits = limits
+        self._error: errors.SemCompError | None = None
         # What arrived behind the last whole chunk, or from the start.
         self._rest = bytearray()
         self._place = _Place(0, b"")
@@ -374,8 +375,10 @@ class Reader:
         """Takes the next bytes, in pieces of any size.
 
         Returns: the chunks that they complete, none if they complete none.
-        Raises: as `read`, as soon as the bytes tell; ValueError if `data` is not bytes.
+        Raises: as `read`, as soon as the bytes tell, but where they complete chunks
+            first, at the next call; ValueError if `data` is not bytes.
         """
+        self._raise_error()
         self._rest += _check_bytes(data)
         found: list[Chunk] = []
         try:
@@ -389,15 +392,24 @@ class Reader:
                 self._drop(size)
         except _CutError:
             pass
+        except errors.SemCompError as error:
+            if not found:
+                raise
+            self._error = error
         return found
 
     def finish(self) -> None:
         """Raises BitstreamError unless the stream ended after a whole chunk."""
+        self._raise_error()
         if self.header is None or self._rest:
             part = "header" if self.header is None else "last chunk"
             raise errors.BitstreamError(f"the stream ends within its {part}")
         if not self._place.count:
             raise errors.BitstreamError("the stream ends after its header")
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     def _take_header(self) -> None:
         head = bytes(self._rest)

@@ -11,6 +11,7 @@ import tfsemcomp
 from tests.codecs import layered_models
 from tests.codecs.learned_codecs import LearnedCodecTestCase, payloads_of
 from tests.harness import SemCompTestCase, smooth_image
+from tests.models import test_layered_module
 from tfsemcomp import bitstream
 from tfsemcomp.codecs import (
     conceptual_structure,
@@ -29,8 +30,9 @@ from tfsemcomp.errors import (
     UnavailableError,
 )
 from tfsemcomp.metrics import fidelity
+from tfsemcomp.models import layered_module
 from tfsemcomp.semantics import edges
-from tfsemcomp.serving import runner
+from tfsemcomp.serving import manifest, runner
 
 IMAGE = smooth_image(90, 70)
 OTHER = (255 - smooth_image(90, 70, 1)).astype(np.uint8)
@@ -543,6 +545,31 @@ class StreamTest(LayeredTestCase):
             self.assertRaisesRegex(SemCompError, "did not decode"),
         ):
             self.codec.compress(IMAGE, caption=CAPTION, send="text")
+
+
+class NetworksTest(SemCompTestCase):
+    """The real networks, untrained, as recipes export them."""
+
+    def test_files_of_exported_networks(self):
+        parts, module = test_layered_module.networks()
+        captions, words = test_layered_module.CAPTIONS, test_layered_module.VOCABULARY
+        layered_module.export_module(
+            module, self.folder / "new", 1, words, text.build(captions, words)
+        )
+        facts = layered_module.card(module, {"method": "canny"}, text_seed=True)
+        card = {"name": "new", "version": 1, "system": "layered", "layered": facts}
+        manifest.add(self.folder, card, default=True)
+        codec = tfsemcomp.load(str(self.folder / "new" / "1"))
+        self.assertEqual(codec.quality_range, (1, len(parts["signal"].lmbdas)))
+        image = smooth_image(70, 50)
+        data = codec.compress(image, seeds=3, colour=True)
+        self.assertLessEqual(payloads_of(data)[0][0], 2)
+        one = bitstream.truncate(data, 1)
+        self.assertEqual(codec.caption(data), codec.caption(one))
+        for layers in (1, 2, 3):
+            picture = codec.decompress(data, layers=layers)
+            self.assertEqual(picture.shape, image.shape)
+        self.assertNotEqual(data, codec.compress(image, caption=captions[0]))
 
 
 class PaintingTest(SemCompTestCase):

@@ -48,6 +48,10 @@ class LayeredStreamDecoderTest(LearnedCodecTestCase):
         self.assertLen(decoder.feed(bytes(damaged[: self.ends[0]])), 1)
         with self.assertRaises(BitstreamError):
             decoder.feed(bytes(damaged[self.ends[0] :]))
+        decoder = tfsemcomp.StreamDecoder()
+        self.assertLen(decoder.feed(bytes(damaged)), 1)
+        with self.assertRaises(BitstreamError):
+            decoder.finish()
         with self.assertRaises(BitstreamError):
             tfsemcomp.StreamDecoder().feed(b"\xff\xd8\xff\xe0")
         with self.assertRaisesRegex(ValueError, "`data`"):

@@ -48,7 +48,8 @@ class StreamDecoder:
         Returns: uint8 [H,W,3] for each layer that they complete.
         Raises:
             ValueError: if `data` is not bytes.
-            BitstreamError: as soon as the bytes are no stream, or a damaged one.
+            BitstreamError: as soon as the bytes are no stream, or a damaged one; at
+                the next call where they complete layers first.
             LimitError: if it declares more than the limits allow.
             ModelMismatchError: if its model is not here, or not the one named.
             UnavailableError: if its codec or what that needs is missing.

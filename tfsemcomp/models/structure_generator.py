@@ -365,14 +365,7 @@ class StructureGenerator(tf.keras.Model):
 
         Raises: ValueError if its weights differ in number or shape.
         """
-        shapes = [[w.shape.as_list() for w in m.weights] for m in (self, other)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                "`other` has weights of other shapes: give a model of the same size, "
-                "variant and vocabulary."
-            )
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
-            mine.assign(theirs)
+        runs.take_weights(self, other, "size, variant and vocabulary")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -20,9 +20,9 @@ Parts:
                   call in a process, with an empty cache of compiled code and a full one
 
 Bytes are means of whole files, in ours of the plane's payload; all were decoded and
-compared. "primed" starts from maps of CamVid's training split, or of BSDS500's training
-photos at the same scale. Rivals get what suits them best: 1-bit PNG, and for WebP and
-JPEG XL the smaller one of lines of value 1 and of value 255.
+compared. "primed" starts from maps of CamVid's training split, or from edges of
+`--priming_photos` at the same scale. Rivals get what suits them best: 1-bit PNG, and
+for WebP and JPEG XL the smaller one of lines of value 1 and of value 255.
 """
 
 import functools
@@ -58,14 +58,19 @@ _METHOD = flags.DEFINE_enum(
 )
 _THRESHOLD = flags.DEFINE_float("threshold", None, "Of the method; default: its own.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Maps of a set; default: all.", 1)
-_PRIMING = flags.DEFINE_integer("priming_maps", 200, "Maps to learn from, at most.", 1)
+_PRIMING = flags.DEFINE_integer(
+    "priming_maps", 200, "Maps of a folder to learn from, at most.", 1
+)
+_PHOTOS = flags.DEFINE_list(
+    "priming_photos",
+    ["bsds500/images/train"],
+    "Folders in --data_dir of photos whose edges are learnt; the last counts most.",
+)
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Runs whose median counts.", 1)
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two maps of each, once.")
 
 _SETS = ("camvid", "bsds500", "kodak")
 _FOLDERS = {"bsds500": "bsds500/images/val", "kodak": "kodak"}
-# Edges are learnt from these.
-_LEARNT = "bsds500/images/train"
 _CLASSES = 12
 _WIDE = (512, 1024)
 _JBIG = "pbmtojbg"
@@ -237,9 +242,14 @@ def measure_labels() -> dict[str, Any]:
 
 def measure_edges(folder: str) -> dict[str, Any]:
     """Edge maps of a folder of photos at each scale."""
-    learnt = edge_maps(listed(_LEARNT, _PRIMING.value))
+    paths = [path for one in _PHOTOS.value for path in listed(one, _PRIMING.value)]
+    learnt = edge_maps(paths)
     planes = edge_maps(listed(folder, _LIMIT.value))
-    result = {"method": _METHOD.value, "threshold": _THRESHOLD.value}
+    result = {
+        "method": _METHOD.value,
+        "threshold": _THRESHOLD.value,
+        "learnt": len(learnt),
+    }
     for scale in edges.SCALES:
         smaller = functools.partial(edges.downscale, scale=scale)
         primed = context_mixing.prime(map(smaller, learnt), 2)

@@ -9,10 +9,12 @@ Expect: edge maps that take 3 to 5 % less, label maps 5 %.
 Result: FILE, to be put beside saved_model.pb as primed.npz before the model is exported
         or entered in the manifest: it is part of the model's fingerprint.
 
-The maps are learnt in an order drawn by `--seed`, since the last ones count most. Give
-photos of training only. With `--labels`, maps are PNG files of class indexes; with
-`--images`, edges are found as the codec will find them. A plane for each scale is
-learnt; a coder that meets one scale only gains more if it learns that one only.
+Several folders, with commas between, are learnt one after the other, and the maps of
+each in an order drawn by `--seed`. The last ones count most: end with photos like those
+to come. Give photos of training only. With `--labels`, maps are PNG files of class
+indexes; with `--images`, edges are found as the codec will find them. A plane for each
+scale is learnt; a coder that meets one scale only gains more if it learns that one
+only.
 """
 
 import pathlib
@@ -28,7 +30,7 @@ from tfsemcomp.entropy import context_mixing
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.semantics import edges
 
-_IMAGES = flags.DEFINE_string("images", None, "Folder of photos, for edge maps.")
+_IMAGES = flags.DEFINE_list("images", [], "Folders of photos, for edge maps.")
 _LABELS = flags.DEFINE_string("labels", None, "Folder of label maps.")
 _OUT = flags.DEFINE_string("out", None, "File to write.", required=True)
 _SYMBOLS = flags.DEFINE_integer("symbols", None, "Classes of the label maps.", 3, 256)
@@ -39,7 +41,7 @@ _THRESHOLD = flags.DEFINE_float("threshold", None, "Of the method; default: its 
 _MODEL = flags.DEFINE_string("model", None, "Of the method learned.")
 _SHORT = flags.DEFINE_integer("remove_short", 0, "Lines of fewer pixels go.", 0)
 _SCALES = flags.DEFINE_list("scales", ["1"], "1, 2, 4: how much maps are reduced.")
-_LIMIT = flags.DEFINE_integer("limit", None, "Maps at most; default: all.", 1)
+_LIMIT = flags.DEFINE_integer("limit", None, "Maps of a folder; default: all.", 1)
 _SEED = flags.DEFINE_integer("seed", 1, "Fixes the order.")
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two maps, to see that it works.")
 flags.register_validator(
@@ -85,7 +87,8 @@ def main(argv: list[str]) -> None:
         planes = (label_maps.read(path) for path in tqdm.tqdm(paths, disable=None))
         primed = context_mixing.prime(planes, _SYMBOLS.value)
     else:
-        paths = choose(images.list_images(_IMAGES.value), _IMAGES.value)
+        folders = _IMAGES.value
+        paths = [p for one in folders for p in choose(images.list_images(one), one)]
         primed = context_mixing.prime(edge_planes(paths), 2)
     context_mixing.save(_OUT.value, primed)
     size = pathlib.Path(_OUT.value).stat().st_size

@@ -38,8 +38,8 @@ from tfsemcomp.errors import BitstreamError, ModelMismatchError, UnavailableErro
 # Beside saved_model.pb.
 FILE_NAME = "primed.npz"
 MIN_SYMBOLS, MAX_SYMBOLS = 2, 256
-# What a file of learnt state may unpack to: every counter and its place take 21 MB.
-MAX_FILE_BYTES = 2**26
+# What a file of learnt state may unpack to: every counter and its place take 84 MB.
+MAX_FILE_BYTES = 2**27
 # Visits that a learnt counter keeps, so that it still follows a new plane.
 PRIMED_VISITS = 30
 _NO_SIDE = (0, 0)
@@ -159,14 +159,14 @@ def _lines() -> _Model:
     """The model of two symbols."""
     kernels, lines = _kernels()
     constant = context_mixing_tables.load()
-    weights = np.full((lines.MIXERS * lines.SETS, lines.INPUTS), 10486, np.int32)
-    weights[:, lines.CONTEXTS] = 0
+    weights = np.full((lines.MIXERS * lines.SETS, lines.INPUTS), 5243, np.int32)
+    weights[:, -1] = 0
     places = lines.CORRECTION_STEP * np.arange(lines.CORRECTION_NODES)
     nodes = constant.squash[np.minimum(places, len(constant.squash) - 1)]
     shape = (1 << lines.CORRECTION_BITS, lines.CORRECTION_NODES)
-    counters = np.full((lines.CONTEXTS, kernels.CELLS), kernels.FRESH, np.uint32)
+    shape_of_counters = (lines.CONTEXTS, lines.LEARNT_CELLS)
     fresh = {
-        "counters": counters,
+        "counters": np.full(shape_of_counters, kernels.FRESH, np.uint32),
         "weights": weights,
         "corrections": np.broadcast_to(nodes.astype(np.uint16), shape),
     }
@@ -424,7 +424,7 @@ def save(path: str | os.PathLike[str], primed: Primed) -> None:
 def load(path: str | os.PathLike[str]) -> Primed:
     """Reads what `save` wrote.
 
-    Whatever the file holds, no more than 64 MiB are unpacked and nothing is executed.
+    Whatever the file holds, no more than 128 MiB are unpacked and nothing is executed.
 
     Raises:
         ModelMismatchError: naming the file, if it is missing, damaged or no such file,

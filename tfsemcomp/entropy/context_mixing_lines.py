@@ -1,9 +1,12 @@
 """The compiled model of planes of two symbols: edge maps and other lines.
 
-A pixel is one decision. Ten counters, chosen by patterns of the pixels before it and by
-distances to the lines around, are mixed by four sets of weights whose results are
-averaged; a table of corrections (secondary estimation) has the last word. The label
-model of `context_mixing_kernels` takes about 5 % more bytes for edge maps.
+A pixel is one decision. Ten contexts, which are patterns of the pixels before it and
+distances to the lines around, choose two counters each: one goes on from what was
+learnt from other planes, one begins anew with every plane, so that mixing can tell what
+lines are like from what those of this plane are like. Four sets of weights mix them,
+their results are averaged; a table of corrections (secondary estimation) has the last
+word. The label model of `context_mixing_kernels` takes about 5 % more bytes for edge
+maps.
 
 As there, all is whole numbers, and `docs/BITSTREAM.md`, "Planes", is normative. Numba
 is imported with this module, so it must be imported inside functions only.
@@ -12,7 +15,9 @@ is imported with this module, so it must be imported inside functions only.
 import numpy as np
 
 from tfsemcomp.entropy.context_mixing_kernels import (
+    CELLS,
     FINE,
+    FRESH,
     LARGEST_STRETCHED,
     LARGEST_WEIGHT,
     POSITION,
@@ -20,9 +25,9 @@ from tfsemcomp.entropy.context_mixing_kernels import (
     VISIT_BITS,
     WEIGHT_BITS,
     WRONG_LENGTH,
-    cell,
     code_bit,
     finish,
+    hashed,
     side_number,
     start,
     update_counter,
@@ -31,21 +36,32 @@ from tfsemcomp.entropy.context_mixing_kernels import (
 from tfsemcomp.jit import jit
 
 CONTEXTS = 10
-# The contexts, and a constant.
-INPUTS = CONTEXTS + 1
+# Of learnt counters, which are of many planes; new ones have as many as labels have.
+LEARNT_CELLS = 1 << 20
+_LEARNT_MASK = np.uint64(LEARNT_CELLS - 1)
+_NEW_MASK = CELLS - 1
+# A learnt and a new counter of each context, and a constant.
+INPUTS = 2 * CONTEXTS + 1
 MIXERS, SETS = 4, 64
 CORRECTION_BITS = 16
 CORRECTION_STEP = 192
 CORRECTION_NODES = 2 * LARGEST_STRETCHED // CORRECTION_STEP + 1
 LOWEST, HIGHEST = 16, 65520
 _CONSTANT = 256
-_LEARNING_RATE = 450
+_TO_STRETCH = np.uint32(PROBABILITY_BITS - 2)
+_LEARNING_RATE = 225
 _CORRECTION_SHIFT = 6
 
 # Rows above, and columns on either side, that patterns reach.
 _ABOVE, _BESIDE = 5, 7
 _WINDOW = 2 * _BESIDE + 1
 _LONGEST = 31
+
+
+@jit()
+def _cell(first: int, second: int) -> int:
+    """The cell of a context's learnt counter; its low bits are the new one's."""
+    return np.int64(hashed(first, second) & _LEARNT_MASK)
 
 
 @jit()
@@ -101,16 +117,16 @@ def _pattern_cells(
     right = (here & 1) << 9 | _span(r1, 1, 7)
     right = right << 7 | _span(r2, -1, 7)
     kind = 16 * number
-    cells[0] = cell(n6, kind)
-    cells[1] = cell(n11, kind + 1)
-    cells[2] = cell(n16, kind + 2)
-    cells[3] = cell(n22, kind + 3)
-    cells[4] = cell(n32, kind + 4)
-    cells[5] = cell(n43, kind + 5)
-    cells[6] = cell(distances, kind + 6)
-    cells[7] = cell(n6 + 64 * place, kind + 7)
-    cells[8] = cell(middle, kind + 8)
-    cells[9] = cell(right, kind + 9)
+    cells[0] = _cell(n6, kind)
+    cells[1] = _cell(n11, kind + 1)
+    cells[2] = _cell(n16, kind + 2)
+    cells[3] = _cell(n22, kind + 3)
+    cells[4] = _cell(n32, kind + 4)
+    cells[5] = _cell(n43, kind + 5)
+    cells[6] = _cell(distances, kind + 6)
+    cells[7] = _cell(n6 + 64 * place, kind + 7)
+    cells[8] = _cell(middle, kind + 8)
+    cells[9] = _cell(right, kind + 9)
 
 
 @jit()
@@ -150,6 +166,7 @@ def _mix_bit(
     chosen: np.ndarray,
     slot: int,
     counters: np.ndarray,
+    anew: np.ndarray,
     weights: np.ndarray,
     corrections: np.ndarray,
     inputs: np.ndarray,
@@ -167,17 +184,18 @@ def _mix_bit(
         bit: the pixel.
         cells, chosen: of `_pattern_cells` and `_choose`.
         slot: row of `corrections`.
-        counters: uint32 [10,CELLS].
-        weights: int32 [256,11].
+        counters, anew: uint32 [10,LEARNT_CELLS] and [10,CELLS], the learnt and the
+            new ones.
+        weights: int32 [256,21].
         corrections: uint16 [2**16,33], probabilities.
-        inputs, errors: int64 [11] and [4], workspace.
+        inputs, errors: int64 [21] and [4], workspace.
         stretch, squash, rates: the constant tables.
         coder, data, decoding: of `code_bit`.
     """
     for i in range(CONTEXTS):
-        counter = counters[i, cells[i]]
-        inputs[i] = stretch[counter >> np.uint32(PROBABILITY_BITS - 2)]
-    inputs[CONTEXTS] = _CONSTANT
+        inputs[i] = stretch[counters[i, cells[i]] >> _TO_STRETCH]
+        inputs[CONTEXTS + i] = stretch[anew[i, cells[i] & _NEW_MASK] >> _TO_STRETCH]
+    inputs[2 * CONTEXTS] = _CONSTANT
     average = np.int64(MIXERS // 2)
     for m in range(MIXERS):
         total = np.int64(1 << (WEIGHT_BITS - 1))
@@ -207,6 +225,8 @@ def _mix_bit(
             weights[chosen[m], i] = weight
     for i in range(CONTEXTS):
         counters[i, cells[i]] = update_counter(counters[i, cells[i]], bit, rates)
+        place = cells[i] & _NEW_MASK
+        anew[i, place] = update_counter(anew[i, place], bit, rates)
     return bit
 
 
@@ -228,8 +248,8 @@ def code_lines(
     Args:
         plane: uint8 [H,W] of 0 and 1; written to when decoding.
         side: uint8 [H,W], or [0,0] for none.
-        counters: uint32 [10,CELLS], learns.
-        weights: int32 [256,11], learns.
+        counters: uint32 [10,LEARNT_CELLS], learns.
+        weights: int32 [256,21], learns.
         corrections: uint16 [2**16,33], learns.
         stretch: int64 [4096].
         squash: int64 [6144].
@@ -246,6 +266,7 @@ def code_lines(
     distances = np.full(width + 2, _LONGEST, np.int64)
     rows = np.zeros(_ABOVE + 1, np.int64)
     cells, inputs = np.zeros(CONTEXTS, np.int64), np.zeros(INPUTS, np.int64)
+    anew = np.full((CONTEXTS, CELLS), FRESH, np.uint32)
     chosen, errors = np.zeros(MIXERS, np.int64), np.zeros(MIXERS, np.int64)
     coder = start(decoding, data)
     for y in range(height):
@@ -279,6 +300,7 @@ def code_lines(
                 chosen,
                 slot | _span(rows[2], 2, 2),
                 counters,
+                anew,
                 weights,
                 corrections,
                 inputs,

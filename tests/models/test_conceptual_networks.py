@@ -68,6 +68,14 @@ class EncoderTest(SemCompTestCase):
 
 
 class GeneratorTest(SemCompTestCase):
+    @parameterized.parameters((16, 7), (4, 6))
+    def test_first_pictures_are_not_saturated(self, width, stages):
+        tf.keras.utils.set_random_seed(1)
+        network = networks.FusionGenerator(width, stages)
+        pictures = network(lines(2, 128, 128), tf.random.normal([2, 1, 1, 8]))
+        for picture in pictures:
+            self.assertLess(float(tf.reduce_max(tf.abs(picture))), 0.9)
+
     @parameterized.parameters((32, 32), (64, 96))
     def test_fusion_draws_coarse_to_fine(self, height, width):
         network = networks.FusionGenerator(2, 5)

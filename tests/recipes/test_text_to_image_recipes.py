@@ -77,3 +77,10 @@ class TextToImageRecipesTest(SemCompTestCase):
         self.assertEqual((found["candidates"], found["pictures"]), (4, 4))
         self.assertTrue(list((second / "logs" / "samples").iterdir()))
         self.assertEqual(run["flags"]["weights"], ["layout=2", "words=1"])
+
+    def test_pictures_without_encoders_in_a_smoke_test(self):
+        out, run = self.train("train_text_to_image", "smoke", "--smoke")
+        self.assertEqual(run["flags"]["crop"], 32)
+        model = text_to_image.load_run(str(out))
+        self.assertEqual(model.size, text_to_image.SIZES["tiny"])
+        self.assertEqual(model.text_size.words, 18)

@@ -43,6 +43,7 @@ from tfsemcomp.training import (
     loop,
     recipe_flags,
     samples,
+    term_weights,
 )
 
 # Shares of the steps where weights begin to rise, and where they are whole.
@@ -106,21 +107,13 @@ def loss_weights(steps: int) -> conceptual.LossWeights:
     Raises:
         ValueError: --weights names no term, or gives no number.
     """
-    known = [field.name for field in dataclasses.fields(conceptual.LossWeights)]
-    terms = [name for name in known if not name.endswith("_ramp")]
-    given = {}
-    for text in _WEIGHTS.value:
-        name, _, value = text.partition("=")
-        if name not in terms:
-            raise ValueError(
-                f"`--weights` are term=weight pairs of {', '.join(terms)}; got "
-                f"'{text}'."
-            )
-        given[name] = float(value)
+    weights = term_weights.replace(conceptual.WEIGHTS[_VARIANT.value], _WEIGHTS.value)
     ramps = {"gan_ramp": _GAN_RAMP, "prior_ramp": _PRIOR_RAMP}
-    for name, shares in ramps.items():
-        given[name] = tuple(int(steps * share) for share in shares)
-    return dataclasses.replace(conceptual.WEIGHTS[_VARIANT.value], **given)
+    rising = {
+        name: tuple(int(steps * share) for share in shares)
+        for name, shares in ramps.items()
+    }
+    return dataclasses.replace(weights, **rising)
 
 
 def degradation() -> structures.Degradation:

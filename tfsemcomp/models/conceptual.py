@@ -488,18 +488,8 @@ class Conceptual(tf.keras.Model):
         return [self.log_step, *prior]
 
     def take_weights(self, other: "Conceptual") -> None:
-        """Copies all weights of a model of the same shape, to train on from it.
-
-        Raises: ValueError if its weights differ in number or shape.
-        """
-        shapes = [[w.shape.as_list() for w in m.weights] for m in (self, other)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                "`other` has weights of other shapes: give a model of the same size, "
-                "variant and latent."
-            )
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
-            mine.assign(theirs)
+        """Copies all weights of a model of the same shape; see `runs.take_weights`."""
+        runs.take_weights(self, other, "size, variant and latent")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

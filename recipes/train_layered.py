@@ -375,11 +375,14 @@ def main(argv: list[str]) -> None:
 def other_recipe(argv: Sequence[str]) -> list[str] | None:
     """The command of the recipe that `--phase` names, or None if it is this one."""
     for number, flag in enumerate(argv):
-        name, _, phase = flag.lstrip("-").partition("=")
+        name, equals, phase = flag.lstrip("-").partition("=")
+        following = number + 1
+        if name == "phase" and not equals:
+            phase = argv[following] if following < len(argv) else ""
+            following += 1
         if name == "phase" and phase in _RECIPES:
             recipe = pathlib.Path(__file__).with_name(_RECIPES[phase])
-            rest = [*argv[1:number], *argv[number + 1 :]]
-            return [sys.executable, str(recipe), *rest]
+            return [sys.executable, str(recipe), *argv[1:number], *argv[following:]]
     return None
 
 

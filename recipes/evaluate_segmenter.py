@@ -21,8 +21,7 @@ import tqdm
 from absl import app, flags
 
 from tfsemcomp import images
-from tfsemcomp.data import label_maps
-from tfsemcomp.data import reading, records
+from tfsemcomp.data import label_maps, reading, records
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.metrics import recognition
 from tfsemcomp.semantics import segmentation

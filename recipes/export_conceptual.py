@@ -17,54 +17,31 @@ Signatures and what they take: `tfsemcomp.models.conceptual_module.ConceptualMod
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import app
 
-from tfsemcomp.evaluation import model_cards
+from tfsemcomp.evaluation import model_cards, structure_flags
 from tfsemcomp.models import conceptual, conceptual_module
-from tfsemcomp.semantics import edges
 
 _CARD = model_cards.define("conceptual")
-_STRUCTURE = flags.DEFINE_list("structure", ["method=canny"], "How edges were found.")
-_PRIMED = flags.DEFINE_string("primed", None, "Primed coder of the edges.")
-_OPTIONS = {"method": str, "threshold": float, "sigma": float, "model": str}
-
-
-def structure() -> dict[str, Any]:
-    """What the card tells of the edges.
-
-    Raises:
-        ValueError: --structure are no such pairs, or name an unknown method or option.
-    """
-    found = {}
-    for text in _STRUCTURE.value:
-        name, _, value = text.partition("=")
-        if name not in _OPTIONS:
-            raise ValueError(
-                f"`--structure` are name=value pairs of {', '.join(_OPTIONS)}; got "
-                f"'{text}'."
-            )
-        found[name] = _OPTIONS[name](value)
-    edges.check_options(**{"method": "", **found})
-    return found
+_STRUCTURE = structure_flags.define()
 
 
 def extras() -> dict[str, Callable[[pathlib.Path], None]]:
     """Further files of the model: the primed coder, if there is one."""
-    if _PRIMED.value is None:
+    primed = _STRUCTURE.primed()
+    if primed is None:
         return {}
     from tfsemcomp.entropy import context_mixing
 
-    primed = context_mixing.load(_PRIMED.value)
     return {context_mixing.FILE_NAME: lambda path: context_mixing.save(path, primed)}
 
 
 def main(argv: list[str]) -> None:
     """Writes model, tables, card and manifest."""
     del argv
-    facts = structure()
+    facts = _STRUCTURE.facts()
     model = conceptual.load_run(str(_CARD.run))
     path = conceptual_module.export_model(model, _CARD.root, _CARD.version, extras())
     exported = [*model.encoder.weights, *model.generator.weights]

@@ -41,7 +41,7 @@ from tfsemcomp.models import (
 from tfsemcomp.semantics import vocabulary
 
 _CARD = model_cards.define("layered")
-_EDGES = structure_flags.define("edges")
+_EDGES = structure_flags.define("edges", scale=True)
 _STRUCTURE = flags.DEFINE_string("structure", None, "Run of layer 2, if not joint.")
 _CAPTIONER = flags.DEFINE_string("captioner", None, "Run.", required=True)
 _TEXT_TO_IMAGE = flags.DEFINE_string("text_to_image", None, "Run.", required=True)

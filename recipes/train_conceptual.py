@@ -8,7 +8,8 @@ Run:    python tfrecords_tools/materialize_layers.py --records=records/pairs:tra
         python recipes/train_conceptual.py --size=small --out=runs/conceptual \
             --data=records/pairs_edges:train --validation=records/pairs_edges:test \
             --planes=layer/fine/map,layer/bold/map \
-            --teacher=imagenet --feature_kind=unit --weights=features=10,latent=0
+            --teacher=imagenet --feature_layers=conv_pw_3_relu,conv_pw_5_relu \
+            --feature_kind=unit --weights=features=10,latent=0 --notwo_rates
         python recipes/train_conceptual.py --planes=edges/encoded \
             --data=records/edges2shoes:train ...      pairs of photo and drawing
 Cost:   two forward and three backward passes of the generator a step, and those of the
@@ -26,7 +27,7 @@ twentieth.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -34,15 +35,16 @@ from absl import app, flags
 
 from tfsemcomp.data import pipeline
 from tfsemcomp.losses import adversarial
-from tfsemcomp.losses import features as feature_losses
-from tfsemcomp.models import conceptual, teacher
+from tfsemcomp.models import conceptual
 from tfsemcomp.models import conceptual_structure as structures
 from tfsemcomp.training import (
     adversarial_optimizers,
+    edge_map_flags,
     fitting,
     loop,
     recipe_flags,
     samples,
+    teacher_flags,
     term_weights,
 )
 
@@ -60,7 +62,7 @@ _TRAINING = recipe_flags.define(
     learning_rate=4e-4,
     smoke_crop=64,
 )
-_PLANES = flags.DEFINE_list("planes", ["edges/encoded"], "Features with edge maps.")
+_EDGES = edge_map_flags.define(["1", "2", "4"])
 _VALIDATION_CROP = flags.DEFINE_integer(
     "validation_crop", 256, "Side of what is measured, pixels.", 64
 )
@@ -81,23 +83,11 @@ _TEXTURELESS = flags.DEFINE_float(
     "textureless", 0.05, "Share of crops drawn from edges alone.", 0, 1
 )
 _WEIGHTS = flags.DEFINE_list("weights", [], "term=weight pairs, as l1=10,r1=0.1.")
-_SCALES = flags.DEFINE_list("scales", ["1", "2", "4"], "Sizes of maps: 1/1, 1/2, 1/4.")
-_THRESHOLDS = flags.DEFINE_list(
-    "thresholds", ["0.25", "0.6"], "Least and largest share of strength of a line."
-)
-_DROPOUT = flags.DEFINE_float("edge_dropout", 0.2, "Most squares without lines.", 0, 1)
 _COLOUR = flags.DEFINE_float("colour", 0.1, "Largest change of colours.", 0, 1)
 _TWO_RATES = flags.DEFINE_boolean("two_rates", True, "Two time-scales rule.")
 _CLIP = flags.DEFINE_float("clip", None, "Largest norm of an optimizer's gradients.")
 _EMA = flags.DEFINE_float("ema_momentum", 0.999, "Averages weights; 0 doesn't.", 0, 1)
-_TEACHER = flags.DEFINE_string("teacher", "none", "`imagenet`, an npz, or `none`.")
-_NETWORK = flags.DEFINE_enum(
-    "feature_network", "mobilenet", ("mobilenet", "vgg16"), "Whose features."
-)
-_LAYERS = flags.DEFINE_list(
-    "feature_layers", ["conv_pw_3_relu", "conv_pw_5_relu"], "Layers that are compared."
-)
-_KIND = flags.DEFINE_enum("feature_kind", "mse", feature_losses.KINDS, "How.")
+_TEACHER = teacher_flags.define("mse")
 _INIT = flags.DEFINE_string("init", None, "Run to start from; not with --smoke.")
 
 
@@ -114,20 +104,6 @@ def loss_weights(steps: int) -> conceptual.LossWeights:
         for name, shares in ramps.items()
     }
     return dataclasses.replace(weights, **rising)
-
-
-def degradation() -> structures.Degradation:
-    """How the flags let edge maps vary."""
-    low, high = (float(text) for text in _THRESHOLDS.value)
-    scales = tuple(int(text) for text in _SCALES.value)
-    return structures.Degradation(scales, (low, high), _DROPOUT.value)
-
-
-def feature_network() -> Callable[[tf.Tensor], list[tf.Tensor]] | None:
-    """The frozen network of the flags as a function, or None."""
-    if _TEACHER.value == "none" or _TRAINING.read().smoke:
-        return None
-    return teacher.feature_function(_NETWORK.value, _TEACHER.value, _LAYERS.value)
 
 
 def build_model(run: recipe_flags.Run) -> conceptual.Conceptual:
@@ -156,9 +132,9 @@ def build_model(run: recipe_flags.Run) -> conceptual.Conceptual:
     model.compile(
         *optimizers,
         loss_weights(run.steps),
-        degradation(),
-        feature_network(),
-        _KIND.value,
+        _EDGES.degradation(),
+        _TEACHER.features(run.smoke),
+        _TEACHER.kind,
     )
     return model
 
@@ -177,13 +153,13 @@ def training_batches(run: recipe_flags.Run) -> loop.Batches:
     """Crops with their edge maps."""
     # Lines are one pixel wide at the scale that they were found at: nothing is resized.
     plan = pipeline.Augmentation(crop=run.crop, colour=_COLOUR.value, resized=0.0)
-    return run.batches(plan, planes=_PLANES.value)
+    return run.batches(plan, planes=_EDGES.planes)
 
 
 def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
     """Squares in the middle of the pictures, with their edge maps."""
     side = run.crop if run.smoke else _VALIDATION_CROP.value
-    return run.validation_batches(crop=side, planes=_PLANES.value)
+    return run.validation_batches(crop=side, planes=_EDGES.planes)
 
 
 def sample_callbacks(

@@ -8,9 +8,9 @@ from tfsemcomp.evaluation import structure_flags
 
 
 class StructureFlagsTest(SemCompTestCase):
-    def read(self, *arguments):
+    def read(self, *arguments, scale=True):
         values = flags.FlagValues()
-        found = structure_flags.define("edges", values)
+        found = structure_flags.define("edges", scale=scale, flag_values=values)
         values(["recipe", *arguments])
         return found
 
@@ -28,6 +28,10 @@ class StructureFlagsTest(SemCompTestCase):
     def test_wrong_facts(self, text, message):
         with self.assertRaisesRegex(ValueError, message):
             self.read(f"--edges={text}").facts()
+
+    def test_only_some_models_tell_a_scale(self):
+        with self.assertRaisesRegex(ValueError, "scale=2"):
+            self.read("--edges=method=canny,scale=2", scale=False).facts()
 
     def test_primed(self):
         self.assertIsNone(self.read().primed())

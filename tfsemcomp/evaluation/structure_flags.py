@@ -13,13 +13,8 @@ if TYPE_CHECKING:
 # The flags are those of the recipe that calls `define`.
 flags.disclaim_key_flags()
 
-_OPTIONS = {
-    "method": str,
-    "threshold": float,
-    "sigma": float,
-    "model": str,
-    "scale": int,
-}
+_OPTIONS = {"method": str, "threshold": float, "sigma": float, "model": str}
+_SCALE = "scale"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +24,12 @@ class StructureFlags:
     Attributes:
         edges: name=value pairs.
         primed_file: path of a primed coder, or None.
+        options: types of the values, by name.
     """
 
     edges: flags.FlagHolder[list[str]]
     primed_file: flags.FlagHolder[str | None]
+    options: dict[str, type]
 
     def facts(self) -> dict[str, Any]:
         """How edges were found that the model was trained on, for its card.
@@ -43,13 +40,13 @@ class StructureFlags:
         found = {}
         for text in self.edges.value:
             name, _, value = text.partition("=")
-            if name not in _OPTIONS:
+            if name not in self.options:
                 raise ValueError(
                     f"`--{self.edges.name}` are name=value pairs of "
-                    f"{', '.join(_OPTIONS)}; got '{text}'."
+                    f"{', '.join(self.options)}; got '{text}'."
                 )
-            found[name] = _OPTIONS[name](value)
-        checked = {name: value for name, value in found.items() if name != "scale"}
+            found[name] = self.options[name](value)
+        checked = {name: value for name, value in found.items() if name != _SCALE}
         edges.check_options(**{"method": "", **checked})
         return found
 
@@ -65,16 +62,22 @@ class StructureFlags:
 
 
 def define(
-    name: str = "structure", flag_values: flags.FlagValues = flags.FLAGS
+    name: str = "structure",
+    *,
+    scale: bool = False,
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> StructureFlags:
     """Defines the flags; a recipe calls it once, as its module is loaded.
 
     Args:
         name: of the flag that tells how edges were found.
+        scale: whether it may tell the pixels to a sample of the map, too.
         flag_values: where the flags go.
     """
     place = {"flag_values": flag_values}
+    options = {**_OPTIONS, _SCALE: int} if scale else _OPTIONS
     return StructureFlags(
         flags.DEFINE_list(name, ["method=canny"], "How edges were found.", **place),
         flags.DEFINE_string("primed", None, "Primed coder of the edges.", **place),
+        options,
     )

@@ -17,12 +17,12 @@ from tfsemcomp import bitstream, errors, images
 from tfsemcomp.codecs import base
 
 IMAGE = harness.smooth_image(24, 32)
-# Whose number streams have and which no codec of the package has yet.
-SYSTEM = "semantic_enhanced"
+# Whose place in the list a codec of the test takes.
+SYSTEM = "layered"
 HEAVY = ("tensorflow", "numba", "matplotlib", "scipy", "skimage", "pandas")
 SIGNATURES = {
     "compress": "(image, codec='msroi_jpeg', *, model=None, **settings)",
-    "decompress": "(data, *, layers=None, limits=None, allow_torn=False)",
+    "decompress": ("(data, *, layers=None, limits=None, allow_torn=False, **settings)"),
     "info": "(data, *, limits=None)",
     "list_codecs": "()",
     "list_models": "()",
@@ -286,9 +286,10 @@ class StreamTest(harness.SemCompTestCase):
                 tfsemcomp.decompress(data[:cut])
         with (
             mock.patch.dict(base._REGISTRY),
+            mock.patch.dict(base._MODULES),
             self.assertRaisesRegex(errors.UnavailableError, SYSTEM),
         ):
-            del base._REGISTRY[SYSTEM]
+            del base._REGISTRY[SYSTEM], base._MODULES[SYSTEM]
             tfsemcomp.decompress(data)
 
 

@@ -79,6 +79,7 @@ def decompress(
     layers: int | None = None,
     limits: bitstream.Limits | None = None,
     allow_torn: bool = False,
+    **settings: Any,
 ) -> np.ndarray:
     """Decodes whatever `compress` wrote, and any image file that `images` reads.
 
@@ -88,6 +89,7 @@ def decompress(
         limits: of the image's size; None stands for `Limits()`.
         allow_torn: decode the whole layers of a stream that is cut or damaged, instead
             of refusing it.
+        **settings: that the file's codec has for decoding.
 
     Returns: uint8 [H,W,3], RGB.
     Raises: as `Codec.decompress`; SemCompError also if the file cannot be read.
@@ -98,9 +100,10 @@ def decompress(
     codec = inspection.codec_of(data)
     if codec is not None:
         return base.get_codec(codec).decompress(
-            data, layers=layers, limits=limits, allow_torn=allow_torn
+            data, layers=layers, limits=limits, allow_torn=allow_torn, **settings
         )
     base.check_one_layer("an image file", layers)
+    base.check_no_settings("an image file", settings)
     limits = limits or bitstream.Limits()
     return images.load_bytes(data, name=name, limits=limits).pixels
 

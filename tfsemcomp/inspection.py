@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from tfsemcomp import bitstream, errors, image_headers
-from tfsemcomp.codecs import base
+from tfsemcomp.codecs import base, nested
 
 # The codecs that write standard files, by the names of `image_headers.sniff`.
 _CODEC_OF_FORMAT = {
@@ -90,6 +90,10 @@ def describe(data: bytes, name: str, limits: bitstream.Limits) -> dict[str, Any]
 
 def _describe_container(data: bytes, limits: bitstream.Limits) -> dict[str, Any]:
     facts = bitstream.describe(data, limits=limits)
+    chunks = bitstream.read(data, limits=limits).chunks
+    bases = [chunk.payload for chunk in chunks if chunk.type == "base"]
+    if bases:
+        facts["base"] = nested.unpack(bases[0], bitstream.CODEC_NUMBERS, "base")[0]
     layer_bytes = [0] * facts["layers"]
     for chunk in facts["chunks"]:
         layer_bytes[chunk["layer"]] += chunk["bytes"]

@@ -193,7 +193,8 @@ class RegistryTest(parameterized.TestCase):
     def test_settings_of_one_name_have_one_type_and_good_defaults(self):
         kinds = {}
         for name in base.codec_names():
-            for setting in base.codec_class(name).settings:
+            found = base.codec_class(name)
+            for setting in (*found.settings, *found.decode_settings):
                 with self.subTest(name, setting=setting.name):
                     self.assertEqual(setting.check(None), setting.default)
                     if setting.default is not None:

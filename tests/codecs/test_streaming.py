@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 from absl.testing import parameterized
 
@@ -6,6 +8,7 @@ from tests.codecs import conceptual_models, layered_models
 from tests.codecs.learned_codecs import LearnedCodecTestCase
 from tests.harness import smooth_image
 from tfsemcomp import bitstream
+from tfsemcomp.codecs import base
 from tfsemcomp.errors import (
     BitstreamError,
     LimitError,
@@ -66,7 +69,13 @@ class LayeredStreamDecoderTest(LearnedCodecTestCase):
             decoder.feed(self.data[:14])
         header = bitstream.Header("semantic_enhanced", bytes(4), 8, 8)
         data = bitstream.write(header, [bitstream.Chunk("labels", b"")])
-        with self.assertRaisesRegex(UnavailableError, "semantic_enhanced"):
+        with (
+            mock.patch.dict(base._REGISTRY),
+            mock.patch.dict(base._MODULES),
+            self.assertRaisesRegex(UnavailableError, "semantic_enhanced"),
+        ):
+            base._REGISTRY.pop("semantic_enhanced", None)
+            del base._MODULES["semantic_enhanced"]
             tfsemcomp.StreamDecoder().feed(data)
 
 

@@ -26,7 +26,7 @@ import dataclasses
 import importlib
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfsemcomp import bitstream, errors
@@ -42,6 +42,7 @@ _MODULES: dict[str, str] = {
     "hyperprior": "tfsemcomp.codecs.hyperprior",
     "layered": "tfsemcomp.codecs.layered",
     "conceptual": "tfsemcomp.codecs.conceptual",
+    "semantic_enhanced": "tfsemcomp.codecs.semantic_enhanced",
     "jpeg": _CLASSICAL,
     "webp": _CLASSICAL,
     "jpeg2000": _CLASSICAL,
@@ -184,6 +185,7 @@ class Codec(abc.ABC):
         max_side: largest width and height that the format holds; None for no bound.
         source: the library or the model behind it.
         settings: the further keywords of `compress`.
+        decode_settings: those of `decompress`; `_decode` takes them.
         uses_model: whether the constructor takes `model` and `server`.
 
     Args:
@@ -203,6 +205,7 @@ class Codec(abc.ABC):
     max_side: int | None = None
     source: str = ""
     settings: tuple[Setting, ...] = ()
+    decode_settings: tuple[Setting, ...] = ()
     uses_model: bool = False
 
     def __init__(self, *, model: str | None = None, server: str | None = None) -> None:
@@ -238,21 +241,15 @@ class Codec(abc.ABC):
         Raises: ValueError if one is unknown or out of range, or if more than one of
             quality and targets is given.
         """
-        known = {setting.name: setting for setting in self.settings}
-        for name in settings:
-            if name not in known:
-                raise ValueError(
-                    f"`{name}` is no setting of {self.name}; it has "
-                    f"{', '.join(known) or 'none'}"
-                )
+        checked = _check_settings(self.settings, settings, f"of {self.name}")
         wishes = {
             "quality": quality,
             "target_bpp": target_bpp,
             "target_bytes": target_bytes,
         }
-        for name, setting in known.items():
+        for setting in self.settings:
             if setting.target:
-                wishes[name] = settings.get(name)
+                wishes[setting.name] = settings.get(setting.name)
         given = [name for name, value in wishes.items() if value is not None]
         if len(given) > 1:
             names = " and ".join(f"`{name}`" for name in given)
@@ -263,7 +260,7 @@ class Codec(abc.ABC):
             raise ValueError(f"`target_bpp` must be above 0, received {target_bpp!r}")
         if target_bytes is not None:
             Setting("target_bytes", int, "", low=1).check(target_bytes)
-        return {name: known[name].check(settings.get(name)) for name in known}
+        return checked
 
     def check_quality(self, quality: float) -> None:
         """Raises ValueError unless `quality` is one of this codec."""
@@ -360,6 +357,7 @@ class Codec(abc.ABC):
         layers: int | None = None,
         limits: bitstream.Limits | None = None,
         allow_torn: bool = False,
+        **settings: Any,
     ) -> np.ndarray:
         """Decodes a file.
 
@@ -370,6 +368,7 @@ class Codec(abc.ABC):
             allow_torn: decode what is whole of a container that is cut or damaged; it
                 must be whole up to the end of a layer that the codec can decode. Other
                 files must be whole.
+            **settings: those of `decode_settings`.
 
         Returns: uint8 [H,W,3], RGB.
         Raises:
@@ -383,12 +382,15 @@ class Codec(abc.ABC):
             raise ValueError(f"`data` must be bytes, received {type(data).__name__}")
         if layers is not None:
             Setting("layers", int, "", low=1).check(layers)
+        checked = _check_settings(
+            self.decode_settings, settings, f"for decoding files of {self.name}"
+        )
         self.check_available()
         limits = limits or bitstream.Limits()
         data = bytes(data)
         if allow_torn and bitstream.is_container(data):
             data = bitstream.truncate(data, limits=limits, allow_torn=True)
-        return self._decode(data, layers=layers, limits=limits)
+        return self._decode(data, layers=layers, limits=limits, **checked)
 
     def search(self, encoder: Callable[[float], bytes], size: int) -> Encoded:
         """Finds the highest quality whose file is at most `size` bytes, by bisection.
@@ -431,9 +433,18 @@ class Codec(abc.ABC):
 
     @abc.abstractmethod
     def _decode(
-        self, data: bytes, *, layers: int | None, limits: bitstream.Limits
+        self,
+        data: bytes,
+        *,
+        layers: int | None,
+        limits: bitstream.Limits,
+        **settings: Any,
     ) -> np.ndarray:
-        """Decodes checked arguments to uint8 [H,W,3]."""
+        """Decodes checked arguments to uint8 [H,W,3].
+
+        The settings are those of `decode_settings`, all present; codecs without any
+        need not take them.
+        """
 
 
 def search(
@@ -482,6 +493,11 @@ def check_one_layer(name: str, layers: int | None) -> None:
             f"`layers` must be None or 1 for {name}, whose files have no layers, "
             f"received {layers}"
         )
+
+
+def check_no_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError if there are settings for decoding what has none."""
+    _check_settings((), settings, f"for decoding {name}")
 
 
 def register(name: str) -> Callable[[CodecClass], CodecClass]:
@@ -563,6 +579,23 @@ def _describe(codec: type[Codec]) -> CodecInfo:
         default_quality=codec.default_quality,
         settings=codec.settings,
     )
+
+
+def _check_settings(
+    known: Iterable[Setting], given: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """All of the known settings, defaults filled in.
+
+    Raises: ValueError if a given one is unknown or out of range.
+    """
+    settings = {setting.name: setting for setting in known}
+    for name in given:
+        if name not in settings:
+            raise ValueError(
+                f"`{name}` is no setting {where}; there are "
+                f"{', '.join(settings) or 'none'}"
+            )
+    return {name: s.check(given.get(name)) for name, s in settings.items()}
 
 
 def _check_number(name: str, value: Any) -> float:

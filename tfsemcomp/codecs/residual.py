@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfsemcomp import bitstream, errors
-from tfsemcomp.codecs import base
+from tfsemcomp import bitstream
+from tfsemcomp.codecs import base, nested
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # Standard files that hold any colours: what a residual can be written as.
 CODECS = ("jpeg", "webp", "jpeg2000", "avif", "heif", "jxl", "bpg")
 _MIDDLE = 128
-_NAMES = {bitstream.CODEC_NUMBERS[name]: name for name in CODECS}
 
 
 def encode(image: np.ndarray, picture: np.ndarray, codec: str, quality: float) -> bytes:
@@ -40,7 +39,7 @@ def encode(image: np.ndarray, picture: np.ndarray, codec: str, quality: float) -
     # The size was checked with the image's.
     limits = bitstream.Limits(pixels=None, side=None)
     data = base.get_codec(codec).compress(halved, quality=quality, limits=limits)
-    return bytes([bitstream.CODEC_NUMBERS[codec]]) + data
+    return nested.pack(codec, data)
 
 
 def apply(payload: bytes, picture: np.ndarray) -> np.ndarray:
@@ -56,25 +55,7 @@ def apply(payload: bytes, picture: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    name = _NAMES.get(payload[0]) if payload else None
-    if name is None:
-        raise errors.BitstreamError(
-            "the residual begins with no codec number of standard files, "
-            f"{payload[:1].hex() or 'nothing'}; a newer tfsemcomp may be needed"
-        )
     height, width = picture.shape[:2]
-    # Nothing larger is decoded, whatever the file declares.
-    limits = bitstream.Limits(pixels=height * width, side=max(height, width))
-    try:
-        halved = base.get_codec(name).decompress(payload[1:], limits=limits)
-    except errors.LimitError as error:
-        raise errors.BitstreamError(
-            f"the residual is larger than its picture: {error}"
-        ) from error
-    if halved.shape != picture.shape:
-        raise errors.BitstreamError(
-            f"the residual has {halved.shape[1]}x{halved.shape[0]} pixels, its picture "
-            f"{width}x{height}"
-        )
+    halved = nested.decode(payload, CODECS, "residual", height, width)
     difference = 2 * (halved.astype(np.int16) - _MIDDLE)
     return np.clip(picture + difference, 0, 255).astype(np.uint8)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import batch, shared
+from tfsemcomp.commands import batch, settings, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_flag(
         "suffix", default=".png", help="Of files written to a directory (.png)."
     )
+    group = parser.add_argument_group("settings of codecs")
+    for name, codecs in settings.declared(decoding=True).items():
+        settings.add_flag(parser, group, name, codecs)
     shared.add_limits(parser)
     shared.add_batch(parser)
 
@@ -44,6 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     if args.layers is not None:
         base.Setting("layers", int, "", low=1).check(args.layers)
+    given = settings.given(args, settings.declared(decoding=True))
 
     def work(source: pathlib.Path, target: pathlib.Path) -> dict[str, Any]:
         start = time.perf_counter()
@@ -55,9 +59,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 layers=args.layers,
                 limits=limits,
                 allow_torn=bool(args.allow_torn),
+                **given,
             )
         else:
             base.check_one_layer("an image file", args.layers)
+            base.check_no_settings("an image file", given)
             loaded = images.load_bytes(data, name=str(source), limits=limits)
             pixels, notes = loaded.pixels, loaded.notes
             if args.keep_metadata:

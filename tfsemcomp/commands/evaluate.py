@@ -91,11 +91,11 @@ def add_evaluate(parser: Parser) -> None:
 
 
 def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
-    """The settings that go with a quality."""
+    """The settings that go with a quality, and with more than one picture."""
     return {
         name: declared
         for name, declared in settings.declared().items()
-        if not declared[0][1].target
+        if not declared[0][1].target and name != "labels"
     }
 
 

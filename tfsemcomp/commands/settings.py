@@ -95,11 +95,16 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def declared() -> dict[str, list[tuple[str, base.Setting]]]:
-    """Codecs and settings by the setting's name; bytes cannot be typed."""
+def declared(decoding: bool = False) -> dict[str, list[tuple[str, base.Setting]]]:
+    """Codecs and settings by the setting's name; bytes cannot be typed.
+
+    Args:
+        decoding: for settings of decoding, in place of those of encoding.
+    """
     flags: dict[str, list[tuple[str, base.Setting]]] = {}
     for codec in base.codec_names():
-        for setting in base.codec_class(codec).settings:
+        found = base.codec_class(codec)
+        for setting in found.decode_settings if decoding else found.settings:
             if setting.type is not bytes:
                 flags.setdefault(setting.name, []).append((codec, setting))
     return flags
@@ -119,12 +124,15 @@ def add_flag(
         name: of the setting.
         declared: the codecs that have it, with their settings.
     """
-    text = declared[0][1].help
     kind = declared[0][1].type
-    allowed = {codec: _allowed(setting) for codec, setting in declared}
-    for words in dict.fromkeys(allowed.values()):
-        codecs = ", ".join(codec for codec in allowed if allowed[codec] == words)
-        text += f" [{codecs}{words}]"
+    codecs: dict[tuple[str, str], list[str]] = {}
+    for codec, setting in declared:
+        codecs.setdefault((setting.help, _allowed(setting)), []).append(codec)
+    # What a setting is called means something else to some codecs.
+    texts: dict[str, str] = {}
+    for (words, allowed), names in codecs.items():
+        texts[words] = texts.get(words, words) + f" [{', '.join(names)}{allowed}]"
+    text = " ".join(texts.values())
     if kind is bool:
         parser.add_switch(name, group=group, help=text)
         return

@@ -5,8 +5,8 @@ Run:    python recipes/export_conceptual.py --run=runs/conceptual \
             --name=conceptual-small --structure=method=canny \
             --primed=primed.npz --default
 Cost:   one process, no training; it reads OUT of the run and no pictures.
-Result: saved_models/conceptual-small/1 (signatures `analyze`, `synthesize`, `pyramid`;
-        tables.npz, primed.npz), card.json and MANIFEST.json.
+Result: saved_models/conceptual-small/1 (signatures `analyze`, `synthesize`; tables.npz,
+        primed.npz), card.json and MANIFEST.json.
 
 `--structure` tells how the edges were found that the model was trained on: `method` of
 semantics/edges.py and its options (`threshold`, `sigma`, `model`), which `compress`
@@ -19,13 +19,14 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from absl import app
+from absl import app, flags
 
 from tfsemcomp.evaluation import model_cards, structure_flags
 from tfsemcomp.models import conceptual, conceptual_module
 
 _CARD = model_cards.define("conceptual")
 _STRUCTURE = structure_flags.define()
+_HALF = flags.DEFINE_boolean("half", False, "Weights of 16 bits: half the bytes.")
 
 
 def extras() -> dict[str, Callable[[pathlib.Path], None]]:
@@ -43,7 +44,9 @@ def main(argv: list[str]) -> None:
     del argv
     facts = _STRUCTURE.facts()
     model = conceptual.load_run(str(_CARD.run))
-    path = conceptual_module.export_model(model, _CARD.root, _CARD.version, extras())
+    path = conceptual_module.export_model(
+        model, _CARD.root, _CARD.version, extras(), _HALF.value
+    )
     exported = [*model.encoder.weights, *model.generator.weights]
     _CARD.write(
         path,

@@ -91,15 +91,11 @@ def _signatures(grid: bool, variant: str) -> dict:
 
     @tf.function(input_signature=[_LINES, _TEXTURES])
     def synthesize(structure, z):
-        return {"images": paint(structure, z)}
+        found = {"images": paint(structure, z)}
+        if variant == "hf_gan":
+            for stage, factor in enumerate((16, 4)):
+                pooled = tf.nn.max_pool2d(structure, factor, factor, "VALID")
+                found[f"stage_{stage}"] = paint(pooled, z)
+        return found
 
-    @tf.function(input_signature=[_LINES, _TEXTURES])
-    def pyramid(structure, z):
-        stages = {}
-        for stage, factor in enumerate((16, 4, 1)):
-            pooled = tf.nn.max_pool2d(structure, factor, factor, "VALID")
-            stages[f"stage_{stage}"] = paint(pooled, z)
-        return stages
-
-    found = {"analyze": analyze, "synthesize": synthesize}
-    return {**found, "pyramid": pyramid} if variant == "hf_gan" else found
+    return {"analyze": analyze, "synthesize": synthesize}

@@ -54,6 +54,30 @@ class ExportTest(SemCompTestCase):
         np.testing.assert_array_equal(result["quotient"], [2, 0])
         np.testing.assert_array_equal(result["left"], [1, 3])
 
+    def test_weights_in_half_the_bytes(self):
+        drawn = np.random.default_rng(1).normal(size=(64, 64))
+        kernel = tf.Variable(drawn.astype(np.float32))
+        exact = tf.Variable(tf.linspace(tf.constant(1.0, tf.float64), 2.0, 64))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 64], name="x")])
+        def multiply(x):
+            return {"y": x @ kernel, "z": tf.cast(x, tf.float64) * exact}
+
+        x = np.float32(np.random.default_rng(2).normal(size=(3, 64)))
+        sizes, results = [], []
+        for version, half in enumerate((False, True), start=1):
+            path = export.export(
+                {"multiply": multiply}, self.folder / "m", version, half=half
+            )
+            sizes.append((path / "saved_model.pb").stat().st_size)
+            runner = LocalRunner(manifest.find(path))
+            results.append(runner.call("multiply", x=x))
+        self.assertLess(sizes[1], sizes[0] - 1.9 * kernel.shape.num_elements())
+        np.testing.assert_allclose(results[0]["y"], x @ kernel.numpy(), rtol=1e-4)
+        rounded = x @ kernel.numpy().astype(np.float16).astype(np.float32)
+        np.testing.assert_allclose(results[1]["y"], rounded, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(results[1]["z"], results[0]["z"])
+
     def test_extras_lie_beside_and_make_another_fingerprint(self):
         prints = set()
         for number, text in enumerate((None, "one", "two")):

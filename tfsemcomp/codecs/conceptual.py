@@ -551,7 +551,7 @@ def _pyramid(parsed: _Parsed) -> list[np.ndarray]:
     height, width = parsed.size
     inputs = _inputs(parsed.model, parsed.lines()[None], parsed.z()[None])
     rows, columns = inputs["structure"].shape[1:3]
-    stages = parsed.model.runner.call("pyramid", **inputs).values()
+    stages = parsed.model.runner.call("synthesize", **inputs).values()
     return [
         learned.to_pixels(
             stage,

@@ -25,9 +25,9 @@ class ConceptualModule(tf.Module):
 
     analyze:    images float32 [B,H,W,3] in [0, 255] -> z int32 [B,gh,gw,nz]
     synthesize: structure float32 [B,H,W,1] of 0 and 1, z int32 [B,gh,gw,nz] ->
-                images float32 [B,H,W,3] in [0, 255], not clipped
-    pyramid:    the same inputs -> stage_0, stage_1, ...: float32 [B,h,w,3], each of
-                twice the sides of the one before, up to H and W (`hf_gan` only)
+                images float32 [B,H,W,3] in [0, 255], not clipped; and of `hf_gan`
+                stage_0, stage_1, ...: float32 [B,h,w,3], each of twice the sides of the
+                one before, `images` of twice those of the last
 
     H and W are multiples of 128. gh = gw = 1, or of a size with a grid H/128 and W/128.
 
@@ -55,31 +55,21 @@ class ConceptualModule(tf.Module):
         image = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
         structure = tf.TensorSpec([None, None, None, 1], tf.float32, name="structure")
         z = tf.TensorSpec([None, *grid, self.size.latents], tf.int32, name="z")
-        found = {
+        return {
             "analyze": tf.function(self._analyze, input_signature=[image]),
             "synthesize": tf.function(self._synthesize, input_signature=[structure, z]),
         }
-        if self.variant == "hf_gan":
-            found["pyramid"] = tf.function(
-                self._pyramid, input_signature=[structure, z]
-            )
-        return found
 
     def _analyze(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         mean, _ = self.encoder(images / 127.5 - 1)
         symbols = tf.clip_by_value(tf.round(mean / self.step), -_LARGEST, _LARGEST)
         return {"z": tf.cast(symbols, tf.int32)}
 
-    def _draw(self, structure: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-        stages = self.generator(structure, tf.cast(z, tf.float32) * self.step)
-        return [(stage + 1) * 127.5 for stage in stages]
-
     def _synthesize(self, structure: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"images": self._draw(structure, z)[-1]}
-
-    def _pyramid(self, structure: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        stages = self._draw(structure, z)
-        return {f"stage_{number}": stage for number, stage in enumerate(stages)}
+        drawn = self.generator(structure, tf.cast(z, tf.float32) * self.step)
+        *stages, images = [(stage + 1) * 127.5 for stage in drawn]
+        found = {f"stage_{number}": stage for number, stage in enumerate(stages)}
+        return {"images": images, **found}
 
 
 def tables(model: conceptual.Conceptual) -> dict[str, table_files.Tables]:
@@ -114,6 +104,7 @@ def export_model(
     folder: str | os.PathLike,
     version: int = 1,
     extras: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> pathlib.Path:
     """Saves signatures and tables as `folder`/`version`.
 
@@ -123,10 +114,12 @@ def export_model(
         version: see `serving.export.export`.
         extras: name -> function that writes a further file, such as primed tables of
             the structure's coder.
+        half: see `serving.export.export`.
     Returns: the version folder.
     Raises: as `serving.export.export`.
     """
     built = tables(model)
     files = {table_files.FILE_NAME: lambda path: table_files.save(path, built)}
     signatures = ConceptualModule(model).signatures()
-    return export.export(signatures, folder, version, files | dict(extras or {}))
+    files |= dict(extras or {})
+    return export.export(signatures, folder, version, files, half=half)

@@ -5,7 +5,9 @@ import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import convert_to_constants
 
@@ -15,12 +17,17 @@ from tfsemcomp.errors import SemCompError
 # tensorflow-compression, whose names all hold one of these words.
 _FOREIGN = ("PyFunc", "RangeEncoder", "RangeDecoder", "EntropyEncode", "EntropyDecode")
 
+# Constants of so many values or more may be kept in 16 bits; the others are no weights.
+_LARGE = 64
+
 
 def export(
     signatures: Mapping[str, Callable],
     folder: str | os.PathLike,
     version: int = 1,
     extras: Mapping[str, Callable[[pathlib.Path], None]] | None = None,
+    *,
+    half: bool = False,
 ) -> pathlib.Path:
     """Saves signatures as `folder`/`version`, whole or not at all.
 
@@ -34,6 +41,9 @@ def export(
         version: number of the folder that TF Serving reads, >= 1.
         extras: name -> function that writes a further file of the model, such as its
             tables, at the path that it is given.
+        half: stores float32 weights in 16 bits, which are widened when the graph is
+            loaded: half the bytes, 11 significant binary digits. Nothing that selects
+            tables may depend on such weights.
     Returns: the version folder.
     Raises:
         SemCompError: if the folder exists, or the graph holds ops that are not stock.
@@ -43,7 +53,7 @@ def export(
         raise SemCompError(f"{target}: exists; choose another version or remove it.")
     temporary = target.with_name(f".{version}.{os.getpid()}")
     try:
-        frozen = {name: _freeze(call) for name, call in signatures.items()}
+        frozen = {name: _freeze(call, half) for name, call in signatures.items()}
         tf.saved_model.save(tf.Module(), str(temporary), signatures=frozen)
         foreign = sorted(op for op in op_names(temporary) if _is_foreign(op))
         if foreign:
@@ -59,16 +69,56 @@ def export(
     return target
 
 
-def _freeze(function: Callable) -> Callable:
+def _freeze(function: Callable, half: bool) -> Callable:
     """The same function without variables."""
     concrete = function.get_concrete_function()
     names = sorted(concrete.structured_outputs)
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
+    if half:
+        frozen = _halve(frozen)
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(names, frozen(*tensors), strict=True))
 
     return tf.function(call, input_signature=function.input_signature)
+
+
+def _halve(frozen: tf.types.experimental.ConcreteFunction) -> Callable:
+    """The same function, its large float32 constants kept in 16 bits."""
+    graph = frozen.graph.as_graph_def()
+    for node in list(graph.node):
+        if (
+            node.op == "Const"
+            and node.attr["dtype"].type == tf.float32.as_datatype_enum
+        ):
+            values = tf.make_ndarray(node.attr["value"].tensor)
+            if values.size >= _LARGE:
+                _widen(node, graph.node.add(), values)
+    inputs = [tensor.name for tensor in frozen.inputs]
+    outputs = [tensor.name for tensor in frozen.outputs]
+
+    def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        fed = dict(zip(inputs, tensors, strict=True))
+        return tf.graph_util.import_graph_def(graph, fed, outputs, name="")
+
+    return call
+
+
+def _widen(node: node_def_pb2.NodeDef, constant: node_def_pb2.NodeDef, values) -> None:
+    """Makes a node that held values the cast of a constant that holds them in half."""
+    constant.name = f"{node.name}/half"
+    constant.op = "Const"
+    half = tf.float16.as_datatype_enum
+    constant.attr["dtype"].type = half
+    constant.attr["value"].tensor.CopyFrom(
+        tf.make_tensor_proto(values.astype(np.float16))
+    )
+    del node.input[:]
+    node.attr.clear()
+    node.op = "Cast"
+    node.input.append(constant.name)
+    node.attr["SrcT"].type = half
+    node.attr["DstT"].type = tf.float32.as_datatype_enum
 
 
 def op_names(folder: str | os.PathLike) -> set[str]:

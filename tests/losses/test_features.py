@@ -20,6 +20,12 @@ class FeatureDistanceTest(SemCompTestCase):
         )
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
+    def test_l1_is_the_sum_of_the_layers_means(self):
+        found = features.feature_distance(stages(1), stages(2), "l1")
+        pairs = zip(stages(1), stages(2), strict=True)
+        expected = sum(np.mean(np.abs(a - b), axis=(1, 2, 3)) for a, b in pairs)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
     def test_unit_is_what_cosines_say(self):
         found = features.feature_distance(stages(1), stages(2), "unit")
         expected = 0

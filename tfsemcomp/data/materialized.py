@@ -16,14 +16,14 @@ that will decode them.
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfsemcomp import images, version
-from tfsemcomp.data import pipeline, planes, producers, records, sharding
+from tfsemcomp.data import coded, pipeline, planes, producers, records, sharding
 from tfsemcomp.data.producers import BYTES, MAP, PICTURE
 from tfsemcomp.errors import BitstreamError, ModelMismatchError, SemCompError
 
@@ -95,6 +95,54 @@ def layers_of(folder: str, split: str) -> dict[str, dict[str, Any]]:
             "tfrecords_tools/materialize_layers.py."
         )
     return found
+
+
+def codecs_of(folder: str, split: str) -> dict[str, str]:
+    """The codec of each layer that is a coded picture.
+
+    Raises:
+        SemCompError: as `layers_of`.
+    """
+    found = {
+        name: producers.codec_of(layer["producer"])
+        for name, layer in layers_of(folder, split).items()
+    }
+    return {name: codec for name, codec in found.items() if codec is not None}
+
+
+def bases(
+    sources: Sequence[tuple[str, str]],
+    codecs: Sequence[str],
+    names: Sequence[str] = (),
+) -> coded.Bases:
+    """The coded pictures that records hold, for `pipeline.training_batches`.
+
+    Args:
+        sources: (folder, split) pairs, all with the same layers.
+        codecs: their numbers are their places here; others have that after the last.
+        names: of the layers; none for all that are coded pictures.
+
+    Raises:
+        ValueError: `names` has one that is no coded picture of all sources, or there is
+            none at all.
+        SemCompError: as `layers_of`.
+    """
+    found = [codecs_of(*source) for source in sources]
+    names = tuple(names) or tuple(found[0])
+    for source, one in zip(sources, found, strict=True):
+        missing = [name for name in names if name not in one]
+        if missing or not names:
+            raise ValueError(
+                f"`layers` must name coded pictures that {':'.join(source)} holds "
+                f"({', '.join(one) or 'none'}); got {', '.join(missing) or 'none'}. "
+                "tfrecords_tools/materialize_layers.py makes them."
+            )
+    numbers = {codec: number for number, codec in enumerate(codecs)}
+    return coded.Bases(
+        tuple(f"layer/{name}/picture" for name in names),
+        tuple(f"layer/{name}/stream" for name in names),
+        tuple(numbers.get(found[0][name], len(codecs)) for name in names),
+    )
 
 
 def check_models(folder: str, split: str, expected: Mapping[str, str]) -> None:

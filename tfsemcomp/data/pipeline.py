@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfsemcomp.data import captions, reading, records, stored_png
+from tfsemcomp.data import captions, coded, reading, records, stored_png
 
 # A line that is scaled down stays, weaker: it is the mean of what it covers.
 _AREA = tf.image.ResizeMethod.AREA
@@ -75,6 +75,7 @@ def training_batches(
     input_context: tf.distribute.InputContext | None = None,
     planes: Sequence[str] = (),
     words: captions.Words | None = None,
+    bases: coded.Bases | None = None,
 ) -> tf.data.Dataset:
     """An endless, repeatable stream of augmented batches.
 
@@ -98,12 +99,17 @@ def training_batches(
             the "layer/NAME/map" of materialized.py. They are cut, resized and flipped
             as the images are; label and instance maps keep their numbers.
         words: how captions become words; each time one of a record's, drawn at random.
+        bases: coded pictures beside the originals; each time one of a record's, drawn
+            at random, and cut and flipped as the original is. `augmentation` must leave
+            the colours as they are.
     Returns: dataset of {"image": uint8 [B,crop,crop,3], "label": int64 [B]}, with P
-        `planes` "planes": uint8 [B,crop,crop,P], and with `words` of T ids "words":
-        int32 [B,T].
+        `planes` "planes": uint8 [B,crop,crop,P], with `words` of T ids "words": int32
+        [B,T], and with `bases` "base": uint8 [B,crop,crop,3], "codec": int32 [B] and
+        "rate": float32 [B], bits a pixel.
     Raises:
-        ValueError: if `sources` is empty, `weights` does not match it, or `batch_size`
-            is no multiple of the number of replicas.
+        ValueError: if `sources` is empty, `weights` does not match it, `batch_size` is
+            no multiple of the number of replicas, or `augmentation` changes colours
+            where there are `bases`.
     """
     if not sources:
         raise ValueError("`sources` must name at least one (folder, split).")
@@ -113,6 +119,11 @@ def training_batches(
         )
     if weights is None:
         weights = [records.read_index(*source)["records"] for source in sources]
+    if bases and augmentation.changes_colour:
+        raise ValueError(
+            "`augmentation` must leave colours as they are, which coded pictures keep; "
+            f"got {augmentation}."
+        )
     streams = []
     for number, source in enumerate(sources):
         stream = reading.serialized(*source, skip_corrupt=skip_corrupt)
@@ -149,6 +160,10 @@ def training_batches(
             found["planes"] = tf.concat(maps, axis=-1)
         if read_words:
             found["words"] = read_words(serialized, key)
+        if bases:
+            picture, codec, rate = bases.read(serialized, bases.draw(key))
+            base = _decode_augmented(picture, augmentation, key)
+            found |= {"base": base, "codec": codec, "rate": rate}
         return found
 
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -163,8 +178,12 @@ def evaluation_batches(
     skip_corrupt: bool = False,
     planes: Sequence[str] = (),
     words: captions.Words | None = None,
+    bases: coded.Bases | None = None,
 ) -> tf.data.Dataset:
     """One pass in order: short side to `crop`, then the centre square.
+
+    With `bases` the centre is cut out at its own scale, where it is large enough: what
+    a codec did is measured as it is.
 
     Args:
         source: (folder, split) of `records.write_shards`.
@@ -173,27 +192,33 @@ def evaluation_batches(
         skip_corrupt: leave out damaged records, see `reading.serialized`.
         planes: as in `training_batches`.
         words: as there, but of each record's first caption.
+        bases: as there, but each in turn.
     Returns: as `training_batches`.
     """
     read_words = words and words.reader([source], skip_corrupt=skip_corrupt)
 
-    def load(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    cut = _centre_cut if bases else centre_square
+
+    def load(number: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = records.parse(serialized)
-        image = centre_square(decode(record["image/encoded"]), crop)
+        image = cut(decode(record["image/encoded"]), crop)
         found = {"image": image, "label": record["label"]}
         if planes:
             maps = _parse_planes(serialized, planes)
             maps = [tf.io.decode_png(encoded, channels=1) for encoded in maps]
             maps = [
-                centre_square(plane, crop, _scaling(name))
+                cut(plane, crop, _scaling(name))
                 for name, plane in zip(planes, maps, strict=True)
             ]
             found["planes"] = tf.concat(maps, axis=-1)
         if read_words:
             found["words"] = read_words(serialized, None)
+        if bases:
+            picture, codec, rate = bases.read(serialized, bases.in_turn(number))
+            found |= {"base": cut(decode(picture), crop), "codec": codec, "rate": rate}
         return found
 
-    stream = reading.serialized(*source, skip_corrupt=skip_corrupt)
+    stream = reading.serialized(*source, skip_corrupt=skip_corrupt).enumerate()
     stream = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return stream.batch(batch_size).prefetch(2)
 
@@ -215,6 +240,20 @@ def centre_square(
     top, left = (target[0] - size) // 2, (target[1] - size) // 2
     square = resized[top : top + size, left : left + size]
     return tf.ensure_shape(_to_uint8(square), [size, size, image.shape[-1]])
+
+
+def _centre_cut(
+    image: tf.Tensor, size: int, method: str = tf.image.ResizeMethod.BILINEAR
+) -> tf.Tensor:
+    """The middle at its own scale; of what is smaller, that of `centre_square`."""
+    shape = tf.shape(image)
+    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+    square = tf.cond(
+        tf.reduce_min(shape[:2]) >= size,
+        lambda: image[top : top + size, left : left + size],
+        lambda: centre_square(image, size, method),
+    )
+    return tf.ensure_shape(square, [size, size, image.shape[-1]])
 
 
 def augment(image: tf.Tensor, plan: Augmentation, key: tf.Tensor) -> tf.Tensor:

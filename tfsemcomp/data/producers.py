@@ -70,6 +70,20 @@ def parse(text: str) -> Producer:
     return _KINDS[kind](name, _parse_pairs(options))
 
 
+def codec_of(text: str) -> str | None:
+    """The codec that a producer's text names, itself or by a model; None for others.
+
+    A codec need not run here.
+
+    Raises:
+        SemCompError: a model that is missing.
+    """
+    kind, _, name = text.partition(";")[0].partition(":")
+    if kind != "codec":
+        return None
+    return name if name in base.codec_names() else api.load(name).name
+
+
 def parse_settings(codec: base.Codec, texts: Iterable[str]) -> dict[str, Any]:
     """Settings of a codec from NAME=VALUE texts.
 

@@ -27,15 +27,17 @@ class CardFlags:
     Attributes:
         system: of the models.
         holders: by name.
+        run_flag: name of the flag that holds the folder of the training.
     """
 
     system: str
     holders: dict[str, flags.FlagHolder]
+    run_flag: str = "run"
 
     @property
     def run(self) -> pathlib.Path:
         """Folder of the training."""
-        return pathlib.Path(self.holders["run"].value)
+        return pathlib.Path(self.holders[self.run_flag].value)
 
     @property
     def root(self) -> pathlib.Path:
@@ -81,7 +83,10 @@ class CardFlags:
 
 
 def define(
-    system: str, default: bool = False, flag_values: flags.FlagValues = flags.FLAGS
+    system: str,
+    default: bool = False,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    run: str = "run",
 ) -> CardFlags:
     """Defines the flags; a recipe calls it once, as its module is loaded.
 
@@ -89,10 +94,11 @@ def define(
         system: of the models, as a codec is called.
         default: of the flag so called.
         flag_values: where the flags go.
+        run: name of the flag for the folder of the training, of several the first.
     """
     place = {"flag_values": flag_values}
     holders = [
-        flags.DEFINE_string("run", None, "Folder of the run.", required=True, **place),
+        flags.DEFINE_string(run, None, "Folder of the run.", required=True, **place),
         flags.DEFINE_string("name", None, "Of the model.", required=True, **place),
         flags.DEFINE_string("out", "saved_models", "Folder of models.", **place),
         flags.DEFINE_integer("version", 1, "Version folder.", lower_bound=1, **place),
@@ -111,7 +117,7 @@ def define(
             "images_seen", 0, "Crops of all runs, for the card.", **place
         ),
     ]
-    return CardFlags(system, {holder.name: holder for holder in holders})
+    return CardFlags(system, {holder.name: holder for holder in holders}, run)
 
 
 def enter_results(results: Mapping[str, Mapping[str, Any]]) -> None:

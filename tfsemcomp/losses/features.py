@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-KINDS = ("mse", "unit", "dists")
+KINDS = ("mse", "l1", "unit", "dists")
 # Of DISTS, for features of pixels in [0, 1].
 _STABLE = 1e-6
 
@@ -17,11 +17,12 @@ def feature_distance(
     Args:
         originals: float [B,h,w,C] for each layer; no gradient goes there.
         coded: the same of the other picture.
-        kind: "mse", their mean squared error; "unit", squared distance of the channels
-            of each position scaled to unit length, mean over positions, as
-            `metrics.features.feature_lpips` measures; "dists", 1 minus the mean
-            likeness of the channels' means and of their patterns, equally weighted,
-            averaged over layers, as `metrics.features.feature_dists` measures.
+        kind: "mse", their mean squared error; "l1", their mean absolute error; "unit",
+            squared distance of the channels of each position scaled to unit length,
+            mean over positions, as `metrics.features.feature_lpips` measures; "dists",
+            1 minus the mean likeness of the channels' means and of their patterns,
+            equally weighted, averaged over layers, as `metrics.features.feature_dists`
+            measures.
     Returns: float32 [B].
     Raises: ValueError for another kind.
     """
@@ -34,6 +35,9 @@ def feature_distance(
         if kind == "mse":
             error = tf.math.squared_difference(original, found)
             total += tf.reduce_mean(error, axis=(1, 2, 3))
+            continue
+        if kind == "l1":
+            total += tf.reduce_mean(tf.abs(original - found), axis=(1, 2, 3))
             continue
         if kind == "dists":
             total += _unlikeness(original, found) / len(originals)

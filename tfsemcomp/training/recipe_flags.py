@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from tfsemcomp.data import captions, pipeline, records
+from tfsemcomp.data import captions, coded, pipeline, records
 from tfsemcomp.training import loop, strategies
 
 # The flags are those of the recipe that calls `define`, in --help and in `values`.
@@ -91,6 +91,7 @@ class Run:
         shuffle_buffer: int = 4096,
         planes: Sequence[str] = (),
         words: captions.Words | None = None,
+        bases: coded.Bases | None = None,
     ) -> loop.Batches:
         """The training data for `loop.fit`.
 
@@ -100,6 +101,7 @@ class Run:
             shuffle_buffer: records held for shuffling, see there.
             planes: features that hold maps, see there.
             words: how captions become words, see there.
+            bases: coded pictures beside the originals, see there.
         """
 
         def make(
@@ -117,6 +119,7 @@ class Run:
                 input_context=input_context,
                 planes=planes,
                 words=words,
+                bases=bases,
             )
 
         return make
@@ -127,6 +130,7 @@ class Run:
         crop: int | None = None,
         planes: Sequence[str] = (),
         words: captions.Words | None = None,
+        bases: coded.Bases | None = None,
     ) -> Callable[[], tf.data.Dataset] | None:
         """The data to measure on for `loop.fit`; None without `--validation`.
 
@@ -135,6 +139,7 @@ class Run:
             crop: side of the pictures; None for that of the training.
             planes: features that hold maps, see `pipeline.training_batches`.
             words: how captions become words, see there.
+            bases: coded pictures beside the originals, see there.
         """
         if self.validation is None:
             return None
@@ -145,6 +150,7 @@ class Run:
             skip_corrupt=self.skip_corrupt,
             planes=planes,
             words=words,
+            bases=bases,
         )
 
 

@@ -155,6 +155,14 @@ class SemanticEnhancedCodecTest(SemanticTestCase):
                 self.assertEqual(one, data)
                 np.testing.assert_array_equal(self.codec.decompress(data), decoded)
 
+    def test_a_picture_as_each_layer_completes(self):
+        data = self.codec.compress(IMAGE, instances=some_instances())
+        found = tfsemcomp.StreamDecoder().feed(data)
+        self.assertLen(found, 3)
+        for layers, picture in enumerate(found, 1):
+            expected = self.codec.decompress(data, layers=layers)
+            np.testing.assert_array_equal(picture, expected)
+
     def test_what_a_file_holds(self):
         data = self.codec.compress(IMAGE, instances=some_instances())
         facts = tfsemcomp.info(data)
@@ -449,3 +457,23 @@ class LabelPayloadTest(SemCompTestCase):
             np.testing.assert_array_equal(
                 found[::scale, ::scale], labels[::scale, ::scale]
             )
+
+    def test_bytes_stay_what_they_are(self):
+        y, x = np.mgrid[:20, :30]
+        labels = ((y // 5 + x // 7) % 3).astype(np.uint8)
+        labels[2:4, 3:9] = 255
+        for scale, expected in (
+            (1, "0103dc52473088acaedffee10b1ffbe4ac976e54"),
+            (2, "0503dcdb841f4a12840fceded7599d7a"),
+        ):
+            payload, seen = semantic_labels.encode(labels, scale, 3, None, True)
+            self.assertEqual(payload.hex(), expected)
+            found = semantic_labels.parse(payload).decode(20, 30, 3, None)
+            np.testing.assert_array_equal(found, seen)
+        drawn = semantic_labels.borders(labels.astype(int) + 300 * (x > 12))
+        known = semantic_labels.borders(labels)
+        payload = semantic_labels.encode_boundaries(drawn, known, True)
+        expected = "f64b23c8c9cb1e0109af3e80f2a48756ff5e2b1617"
+        self.assertEqual(payload.hex(), expected)
+        found = semantic_labels.decode_boundaries(payload, known)
+        np.testing.assert_array_equal(found, drawn)

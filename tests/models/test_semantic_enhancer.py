@@ -7,6 +7,7 @@ from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase
 from tests.models.semantic_enhancers import (
+    ALL,
     BASES,
     CLASSES,
     NETWORKS,
@@ -52,7 +53,7 @@ class NetworksTest(SemCompTestCase):
         # In a graph nothing of them is made but their shapes.
         with tf.Graph().as_default():
             model = SemanticEnhancer("paper", "pix2pixhd", 35)
-            model(**inputs())
+            model(inputs())
             model.discriminators(tf.zeros([1, 32, 32, 36]), tf.zeros([1, 32, 32, 3]))
             self.assertEqual(model.generator.enter.kernel.shape, (7, 7, 39, 64))
             self.assertEqual(count(model.generator.weights), 182_556_163)
@@ -73,7 +74,7 @@ class NetworksTest(SemCompTestCase):
     def test_sizes(self, name, least, most):
         with tf.Graph().as_default():
             model = SemanticEnhancer(name)
-            model(**inputs())
+            model(inputs())
             millions = count(model.generator.weights) / 1e6
         self.assertBetween(millions, least, most)
 
@@ -82,7 +83,7 @@ class NetworksTest(SemCompTestCase):
         model = shaken(an_enhancer(**options))
         told = inputs(96, 2)
         told = {k: v[:, :64] if v.shape.rank > 1 else v for k, v in told.items()}
-        drawn = model(**told)
+        drawn = model(told)
         self.assertEqual(drawn.shape, (2, 64, 96, 3))
         self.assertEqual(drawn.dtype, tf.float32)
         specs = [
@@ -91,18 +92,20 @@ class NetworksTest(SemCompTestCase):
                           else [None], v.dtype)
             for k, v in told.items()
         ]  # fmt: skip
-        dynamic = tf.function(lambda *x: model(*x), input_signature=specs)
+        dynamic = tf.function(
+            lambda *x: model(dict(zip(told, x, strict=True))), input_signature=specs
+        )
         np.testing.assert_allclose(dynamic(*told.values()), drawn, atol=0.02)
 
     def test_residual_begins_as_its_base(self):
         told = inputs()
-        drawn = an_enhancer()(**told)
+        drawn = an_enhancer()(told)
         np.testing.assert_allclose(drawn, told["base"], atol=1e-3)
 
     @parameterized.parameters(*NETWORKS)
     def test_what_is_seen(self, variant):
         model, told = shaken(an_enhancer(variant=variant)), inputs()
-        drawn = model(**told)
+        drawn = model(told)
         changes = {
             "base": 255 - told["base"],
             "labels": (told["labels"] + 1) % CLASSES,
@@ -111,7 +114,7 @@ class NetworksTest(SemCompTestCase):
             "rate": told["rate"] * 4,
         }
         for name, value in changes.items():
-            other = model(**{**told, name: value})
+            other = model({**told, name: value})
             if name == "base" and variant == "residual":
                 other += told["base"] - value
             differs = np.abs(other - drawn).max() > 0.01
@@ -121,13 +124,13 @@ class NetworksTest(SemCompTestCase):
     def test_boundaries_can_be_left_out(self):
         model, told = shaken(an_enhancer(boundaries=False)), inputs()
         other = {**told, "boundaries": 1 - told["boundaries"]}
-        np.testing.assert_array_equal(model(**other), model(**told))
+        np.testing.assert_array_equal(model(other), model(told))
 
     def test_no_label_and_unknown_codecs(self):
         model, told = shaken(an_enhancer()), inputs()
         for name, known, unknown in (("labels", CLASSES, 255), ("codec", 2, 77)):
             first, second = (
-                model(**{**told, name: tf.fill(told[name].shape, value)})
+                model({**told, name: tf.fill(told[name].shape, value)})
                 for value in (known, unknown)
             )
             np.testing.assert_array_equal(first, second)
@@ -287,7 +290,7 @@ class TrainingTest(SemCompTestCase):
         before = [weight.numpy() for weight in weights]
         step = tf.function(model.train_step)
         # What a modulation that starts at zero is told begins to count later.
-        for _ in range(4):
+        for _ in range(3):
             self.assertTrue(np.isfinite(step(a_batch())["loss"]))
         still = [
             weight.name
@@ -313,14 +316,14 @@ class TrainingTest(SemCompTestCase):
     def test_learns_two_pictures(self):
         model = compiled(an_enhancer(withheld=0.0), 3, PHASES[3], 1e-2)
         batch, step = a_batch(), tf.function(model.train_step)
-        for _ in range(60):
+        for _ in range(40):
             step(batch)
         found = model.losses_of(batch, training=False)
         self.assertGreater(float(found["gain"]), 1)
 
-    @parameterized.parameters(*NETWORKS)
-    def test_train_step_is_xla_clean(self, **options):
-        model = compiled(an_enhancer(**options))
+    @parameterized.parameters((NETWORKS[0], ALL), (NETWORKS[1], PHASES[3]))
+    def test_train_step_is_xla_clean(self, options, weights):
+        model = compiled(an_enhancer(**options), weights=weights)
         self.assert_xla_clean(model.train_step, a_batch())
 
     @parameterized.parameters(*NETWORKS)
@@ -343,7 +346,7 @@ class SavingTest(SemCompTestCase):
         runs.save(model, str(self.folder), {})
         again = semantic_enhancer.load_run(str(self.folder))
         self.assertEqual(again.get_config(), model.get_config())
-        np.testing.assert_array_equal(again(**inputs()), model(**inputs()))
+        np.testing.assert_array_equal(again(inputs()), model(inputs()))
 
     def test_takes_weights_of_its_own_kind(self):
         model, fresh = shaken(an_enhancer()), an_enhancer()

@@ -29,7 +29,7 @@ class SemanticEnhancerModuleTest(SemCompTestCase):
         told = inputs(48, 2)
         for share in (0.0, 0.7):
             drawn = synthesize(**told, perception=tf.fill([2], share))["images"]
-            np.testing.assert_allclose(drawn, model(**told), atol=0.02)
+            np.testing.assert_allclose(drawn, model(told), atol=0.02)
         self.assertEqual(
             module.card(),
             {
@@ -47,7 +47,7 @@ class SemanticEnhancerModuleTest(SemCompTestCase):
         shaken(models[1])
         module, synthesize = self.export(*models)
         told = inputs(32, 2)
-        first, second = (model(**told) for model in models)
+        first, second = (model(told) for model in models)
         self.assertGreater(np.abs(first - second).max(), 1)
         for shares in ((0.0, 0.0), (1.0, 1.0), (0.25, 1.0), (-1.0, 2.0)):
             drawn = synthesize(**told, perception=tf.constant(shares))["images"]

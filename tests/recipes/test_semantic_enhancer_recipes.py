@@ -69,4 +69,4 @@ class SemanticEnhancerRecipesTest(SemCompTestCase):
         found = runner.shared(info).call(
             "synthesize", **told, perception=np.ones([1], np.float32)
         )
-        np.testing.assert_allclose(found["images"], perceptual(**told), atol=0.02)
+        np.testing.assert_allclose(found["images"], perceptual(told), atol=0.02)

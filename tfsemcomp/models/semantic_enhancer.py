@@ -152,7 +152,8 @@ class SemanticEnhancer(tf.keras.Model):
         withheld: share of the training pictures without labels, and independently
             share of those whose codec is not told.
         gan_mode: one of `adversarial.MODES`.
-    Call args: those of `Conditions`; H and W multiples of `multiple`.
+    Call args: a mapping with the fields of `Conditions`; H and W multiples of
+        `multiple`.
     Returns: float32 [B,H,W,3], about [0, 255].
     Raises: ValueError for an argument that is none of these.
     """
@@ -232,8 +233,9 @@ class SemanticEnhancer(tf.keras.Model):
         """Creates all weights by one pass over an empty picture."""
         base = tf.zeros([1, _SIDE, _SIDE, 3])
         labels, none = tf.zeros([1, _SIDE, _SIDE], tf.int32), tf.zeros([1], tf.int32)
-        self(base, labels, base[..., :1], none, tf.ones([1]))
-        self.discriminators(self._maps(labels, base[..., :1]), base)
+        told = Conditions(base, labels, base[..., :1], none, tf.ones([1]))
+        self(vars(told))
+        self.discriminators(self._maps(labels, told.boundaries), base)
         for _ in range(_FIRST_UPDATES):
             spectral_norm.update(self)
 
@@ -293,22 +295,16 @@ class SemanticEnhancer(tf.keras.Model):
         self._segment = None if segment is None else lambda x: segment(x)
 
     def call(
-        self,
-        base: tf.Tensor,
-        labels: tf.Tensor,
-        boundaries: tf.Tensor,
-        codec: tf.Tensor,
-        rate: tf.Tensor,
-        training: bool | None = None,
+        self, told: Mapping[str, tf.Tensor], training: bool | None = None
     ) -> tf.Tensor:
-        """Draws pictures."""
+        """Draws pictures of what the fields of `Conditions` say."""
         del training
-        maps = self._maps(labels, boundaries)
-        x = _to_signed(base)
+        maps = self._maps(told["labels"], told["boundaries"])
+        x = _to_signed(told["base"])
         if self.variant == "pix2pixhd":
             drawn = self.generator(tf.concat([maps, x], axis=-1))
         else:
-            drawn = x + self.generator(x, maps, codec, rate)
+            drawn = x + self.generator(x, maps, told["codec"], told["rate"])
         return (drawn + 1) * 127.5
 
     def _maps(self, labels: tf.Tensor, boundaries: tf.Tensor) -> tf.Tensor:
@@ -381,7 +377,7 @@ class SemanticEnhancer(tf.keras.Model):
         weights = self.loss_weights
         pixels = tf.cast(batch["image"], tf.float32)
         told = self.conditions(batch, training)
-        x_hat = self(**_fields(told), training=training)
+        x_hat = self(vars(told), training=training)
         terms = dict.fromkeys((*_TERMS, "real", "fake"), tf.constant(0.0))
         judging = tf.constant(0.0)
         terms["distortion"] = self._distortion(pixels, x_hat)
@@ -498,11 +494,6 @@ class SemanticEnhancer(tf.keras.Model):
 def load_run(folder: str) -> SemanticEnhancer:
     """Loads the model that recipes/train_semantic_enhancer.py trained; see `runs`."""
     return runs.load(SemanticEnhancer, folder, "recipes/train_semantic_enhancer.py")
-
-
-def _fields(told: Conditions) -> dict[str, tf.Tensor]:
-    # dataclasses.asdict would copy the tensors.
-    return dict(vars(told))
 
 
 def _psnr(pixels: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.models.semantic_enhancer import SemanticEnhancer
+from tfsemcomp.models.semantic_enhancer import Conditions, SemanticEnhancer
 from tfsemcomp.serving import export
 
 # What two trained models must share to be mixed.
@@ -82,21 +82,21 @@ class SemanticEnhancerModule(tf.Module):
         rate: tf.Tensor,
         perception: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        told = (base, labels, boundaries, codec, rate)
+        told = vars(Conditions(base, labels, boundaries, codec, rate))
         if self.perceptual is None:
             # A signature keeps all of its inputs.
             unused = 0.0 * perception[:, None, None, None]
-            return {"images": self.faithful(*told) + unused}
+            return {"images": self.faithful(told) + unused}
         share = tf.clip_by_value(perception, 0.0, 1.0)[:, None, None, None]
         # A model that no picture wants does not run.
         images = tf.cond(
             tf.reduce_all(share == 0),
-            lambda: self.faithful(*told),
+            lambda: self.faithful(told),
             lambda: tf.cond(
                 tf.reduce_all(share == 1),
-                lambda: self.perceptual(*told),
+                lambda: self.perceptual(told),
                 lambda: (
-                    (1 - share) * self.faithful(*told) + share * self.perceptual(*told)
+                    (1 - share) * self.faithful(told) + share * self.perceptual(told)
                 ),
             ),
         )

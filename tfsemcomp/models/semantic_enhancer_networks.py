@@ -30,8 +30,9 @@ def label_borders(labels: tf.Tensor) -> tf.Tensor:
         labels: int [B,H,W].
     Returns: float32 [B,H,W,1] of 0 and 1; lines are two pixels wide.
     """
-    down = tf.cast(labels[:, 1:] != labels[:, :-1], tf.float32)
-    across = tf.cast(labels[:, :, 1:] != labels[:, :, :-1], tf.float32)
+    down = tf.cast(tf.not_equal(labels[:, 1:], labels[:, :-1]), tf.float32)
+    across = tf.not_equal(labels[:, :, 1:], labels[:, :, :-1])
+    across = tf.cast(across, tf.float32)
     sides = [
         tf.pad(down, [[0, 0], [1, 0], [0, 0]]),
         tf.pad(down, [[0, 0], [0, 1], [0, 0]]),
@@ -147,9 +148,7 @@ class GlobalGenerator(layers.Layer):
         widths = [width * 2**level for level in range(_HALVINGS + 1)]
         self.enter = _faint(width, 7, "valid")
         self.downs = [_faint(n, 3, "same", strides=2) for n in widths[1:]]
-        self.blocks = [
-            [_faint(widths[-1], 3, "valid") for _ in range(2)] for _ in range(blocks)
-        ]
+        self.blocks = [_MirroredBlock(widths[-1]) for _ in range(blocks)]
         self.ups = [
             layers.Conv2DTranspose(n, 3, 2, "same", kernel_initializer=_faint_kernels())
             for n in widths[-2::-1]
@@ -162,12 +161,22 @@ class GlobalGenerator(layers.Layer):
         x = tf.nn.relu(instance_norm(x))
         for down in self.downs:
             x = tf.nn.relu(instance_norm(down(x)))
-        for inner, outer in self.blocks:
-            found = tf.nn.relu(instance_norm(inner(_mirror(x, 1))))
-            x += instance_norm(outer(_mirror(found, 1)))
+        for block in self.blocks:
+            x = block(x)
         for up in self.ups:
             x = tf.nn.relu(instance_norm(up(x)))
         return tf.tanh(tf.cast(self.leave(_mirror(x, 3)), tf.float32))
+
+
+class _MirroredBlock(layers.Layer):
+    def __init__(self, width: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.inner, self.outer = (_faint(width, 3, "valid") for _ in range(2))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Runs the block."""
+        found = tf.nn.relu(instance_norm(self.inner(_mirror(x, 1))))
+        return x + instance_norm(self.outer(_mirror(found, 1)))
 
 
 class FeatureDiscriminators(layers.Layer):

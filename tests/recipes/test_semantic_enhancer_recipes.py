@@ -4,7 +4,8 @@ import os
 import numpy as np
 
 from tests.data.test_coded import write_coded
-from tests.harness import SemCompTestCase
+from tests.harness import SemCompTestCase, smooth_image
+from tfsemcomp.entropy import context_mixing
 from tfsemcomp.models import runs, semantic_enhancer
 from tfsemcomp.serving import manifest, runner
 
@@ -36,10 +37,15 @@ class SemanticEnhancerRecipesTest(SemCompTestCase):
         )
         faithful.create_weights()
         runs.save(faithful, str(self.folder / "phase3"), {"flags": run["flags"]})
+        plane = np.digitize(smooth_image(32, 32)[..., 0], (60, 110)).astype(np.uint8)
+        context_mixing.save(
+            self.folder / "labels.npz", context_mixing.prime([plane], 3)
+        )
         self.run_recipe_test(
             "recipes/export_semantic_enhancer.py",
             f"--phase3={self.folder / 'phase3'}",
             f"--phase2={out}",
+            f"--primed={self.folder / 'labels.npz'}",
             "--name=semantic-enhancer-tiny",
             f"--out={models}",
             "--default",
@@ -48,6 +54,7 @@ class SemanticEnhancerRecipesTest(SemCompTestCase):
         self.addCleanup(os.environ.pop, "TFSEMCOMP_MODELS")
         info = manifest.find("semantic-enhancer-tiny")
         self.assertEqual(info.system, "semantic_enhanced")
+        self.assertTrue((info.path / context_mixing.FILE_NAME).exists())
         self.assertEqual(
             info.card["enhancer"],
             {

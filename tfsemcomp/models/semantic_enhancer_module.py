@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfsemcomp.entropy import context_mixing
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.models.semantic_enhancer import Conditions, SemanticEnhancer
 from tfsemcomp.serving import export
@@ -104,7 +105,22 @@ class SemanticEnhancerModule(tf.Module):
 
 
 def export_module(
-    module: SemanticEnhancerModule, folder: str | os.PathLike, version: int = 1
+    module: SemanticEnhancerModule,
+    folder: str | os.PathLike,
+    version: int = 1,
+    primed: context_mixing.Primed | None = None,
 ) -> pathlib.Path:
-    """Saves the signature as `folder`/`version`; see `serving.export.export`."""
-    return export.export(module.signatures(), folder, version)
+    """Saves the signature as `folder`/`version`.
+
+    Args:
+        module: of the models.
+        folder: of the exported one; made when missing.
+        version: see `serving.export.export`.
+        primed: what the coder of labels starts with; None for nothing.
+    Returns: the version folder.
+    Raises: as `serving.export.export`.
+    """
+    extras = {}
+    if primed is not None:
+        extras[context_mixing.FILE_NAME] = lambda p: context_mixing.save(p, primed)
+    return export.export(module.signatures(), folder, version, extras)

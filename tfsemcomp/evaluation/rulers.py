@@ -4,6 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+# A network must not be the first to import it: once absl has read flags, that leaves
+# TensorFlow without eager execution.
+import tensorflow as tf  # noqa: F401
+
 from tfsemcomp import metrics
 from tfsemcomp.metrics import backbones
 

@@ -11,9 +11,9 @@ PLAN = pipeline.Augmentation(crop=32)
 class Quiet(Hyperprior):
     """Learns from rounded latents: what it draws does not depend on the replica."""
 
-    def call(self, x, quality=None, training=None):
+    def call(self, x, quality=None, lower=None, training=None):
         """As if for evaluation."""
-        return super().call(x, quality, training=False)
+        return super().call(x, quality, lower, training=False)
 
 
 def a_model(noise: bool) -> Hyperprior:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tfsemcomp.cli import Parser
     from tfsemcomp.evaluation.observer_classifiers import Classifier
 
+# Its flag of this name lists true classes; some codecs would take a label map.
+_OWN = ("labels",)
+
 
 def add_arguments(parser: Parser) -> None:
     """Tells what the command takes, the codecs' own settings among it."""
@@ -41,14 +44,14 @@ def add_arguments(parser: Parser) -> None:
         "indexes, if it does not know them itself.",
     )
     shared.add_limits(parser)
-    settings.add_encoding(parser)
+    settings.add_encoding(parser, _OWN)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Classifies an image and what comes back from its compressed file."""
     if args.topk < 1:
         raise ValueError(f"`topk` must be at least 1, received {args.topk}")
-    codec, keywords = settings.encoding(args)
+    codec, keywords = settings.encoding(args, _OWN)
     limits = shared.limits(args)
     batch.check_input(args.IMAGE)
     from tfsemcomp import images

@@ -94,8 +94,8 @@ def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
     """The settings that go with a quality, and with more than one picture."""
     return {
         name: declared
-        for name, declared in settings.declared().items()
-        if not declared[0][1].target and name != "labels"
+        for name, declared in settings.declared(without=("labels",)).items()
+        if not declared[0][1].target
     }
 
 

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 _WISHES = ("quality", "target_bpp", "target_bytes")
 
 
-def add_encoding(parser: Parser) -> None:
-    """Adds everything that says how one image is compressed."""
+def add_encoding(parser: Parser, without: Iterable[str] = ()) -> None:
+    """Adds everything that says how one image is compressed.
+
+    Args:
+        parser: takes the flags.
+        without: settings whose names are flags of the command's own.
+    """
     parser.add_flag(
         "codec",
         default=None,
@@ -35,14 +40,19 @@ def add_encoding(parser: Parser) -> None:
         "--target_bytes", type=int, help="Bytes of the whole file, at most."
     )
     others = parser.add_argument_group("settings of codecs")
-    for name, codecs in declared().items():
+    for name, codecs in declared(without=without).items():
         group = rates if codecs[0][1].target else others
         add_flag(parser, group, name, codecs)
 
 
-def encoding(args: argparse.Namespace) -> tuple[base.Codec, dict[str, Any]]:
+def encoding(
+    args: argparse.Namespace, without: Iterable[str] = ()
+) -> tuple[base.Codec, dict[str, Any]]:
     """The codec and the keywords of `encode` that the arguments ask for.
 
+    Args:
+        args: as parsed.
+        without: as of `add_encoding`.
     Raises:
         ValueError: an unknown codec, or a keyword that it does not take.
         UnavailableError: the codec cannot run here.
@@ -52,7 +62,7 @@ def encoding(args: argparse.Namespace) -> tuple[base.Codec, dict[str, Any]]:
     else:
         name = args.codec or api.codec_for_model(args.model)
         codec = base.get_codec(name, model=args.model)
-    keywords = given(args, (*_WISHES, *declared()))
+    keywords = given(args, (*_WISHES, *declared(without=without)))
     codec.check_settings(**keywords)
     codec.check_available()
     return codec, keywords
@@ -95,17 +105,20 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def declared(decoding: bool = False) -> dict[str, list[tuple[str, base.Setting]]]:
+def declared(
+    decoding: bool = False, without: Iterable[str] = ()
+) -> dict[str, list[tuple[str, base.Setting]]]:
     """Codecs and settings by the setting's name; bytes cannot be typed.
 
     Args:
         decoding: for settings of decoding, in place of those of encoding.
+        without: names to leave out.
     """
     flags: dict[str, list[tuple[str, base.Setting]]] = {}
     for codec in base.codec_names():
         found = base.codec_class(codec)
         for setting in found.decode_settings if decoding else found.settings:
-            if setting.type is not bytes:
+            if setting.type is not bytes and setting.name not in without:
                 flags.setdefault(setting.name, []).append((codec, setting))
     return flags
 

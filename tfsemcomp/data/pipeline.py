@@ -310,10 +310,13 @@ def _parse_planes(serialized: tf.Tensor, planes: Sequence[str]) -> list[tf.Tenso
     spec = {name: tf.io.FixedLenFeature([], tf.string, "") for name in planes}
     found = tf.io.parse_single_example(serialized, spec)
     for name, encoded in found.items():
-        tf.debugging.Assert(
+        there = tf.debugging.Assert(
             tf.strings.length(encoded) > 0,
             [f"a record has no {name}: give `planes` that all records hold"],
         )
+        # Or decoding nothing may fail first.
+        with tf.control_dependencies([there]):
+            found[name] = tf.identity(encoded)
     return [found[name] for name in planes]
 
 

@@ -106,3 +106,21 @@ def _fake_term(logits: tf.Tensor, mode: str) -> tf.Tensor:
 def _mean(terms) -> tf.Tensor:
     terms = list(terms)
     return tf.add_n(terms) / len(terms)
+
+
+def ramp(step: tf.Tensor, steps: tuple[int, int]) -> tf.Tensor:
+    """Share of a weight that counts at a step.
+
+    Args:
+        step: integer, steps that were made.
+        steps: where the weight begins to rise from 0, and where it is whole.
+    Returns: float32 scalar in [0, 1].
+    """
+    start, full = steps
+    step = tf.cast(step, tf.float32)
+    return tf.clip_by_value((step - start + 1) / (full - start + 1), 0.0, 1.0)
+
+
+def mean_logit(logits: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Mean over scales of the mean logit, float32 scalar; `logits` [B,h,w,1] each."""
+    return tf.add_n([tf.reduce_mean(scale) for scale in logits]) / len(logits)

@@ -17,6 +17,7 @@ from tfsemcomp.losses import features as feature_losses
 from tfsemcomp.models import conceptual_networks as networks
 from tfsemcomp.models import conceptual_structure as structures
 from tfsemcomp.models import runs
+from tfsemcomp.models.single_loss import MeasuredModel
 
 VARIANTS = ("hf_gan", "unet")
 LATENTS = ("rate", "kl")
@@ -130,7 +131,7 @@ class LossWeights:
 WEIGHTS = {"hf_gan": LossWeights(), "unet": LossWeights(ssim=0.0, features=0.0)}
 
 
-class Conceptual(tf.keras.Model):
+class Conceptual(MeasuredModel):
     """A picture as an edge map and a texture latent, drawn anew by a generator.
 
         x --encoder--> mu --/ step, Q--> symbols --* step--> z
@@ -203,7 +204,7 @@ class Conceptual(tf.keras.Model):
         )
         self._make_prior()
         self._features = None
-        self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
+        self._define_means(*_MEASURES)
 
     def make_encoder(self, spectral: bool = True) -> networks.TextureEncoder:
         """A new encoder of this model's shape; see `spectral_norm.copy_folded`."""
@@ -241,11 +242,6 @@ class Conceptual(tf.keras.Model):
                 bottleneck_dtype=tf.float32,
                 offset_heuristic=False,
             )
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -437,8 +433,8 @@ class Conceptual(tf.keras.Model):
         return terms | {
             "loss": shared + latent + prior + judging,
             "bits": tf.reduce_mean(bits),
-            "real": _mean_logit(real),
-            "fake": _mean_logit(fake),
+            "real": adversarial.mean_logit(real),
+            "fake": adversarial.mean_logit(fake),
             "shared": shared,
             "weighted_latent": latent,
             "weighted_prior": prior,
@@ -464,15 +460,7 @@ class Conceptual(tf.keras.Model):
         return tf.reduce_mean(feature_losses.feature_distance(*seen, self.feature_kind))
 
     def _ramp(self, steps: tuple[int, int]) -> tf.Tensor:
-        """Share of a weight that counts at this step, in [0, 1]."""
-        start, full = steps
-        step = tf.cast(self.optimizer.iterations, tf.float32)
-        return tf.clip_by_value((step - start + 1) / (full - start + 1), 0.0, 1.0)
-
-    def _report(self, found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, mean in self.means.items():
-            mean.update_state(found[name])
-        return {name: mean.result() for name, mean in self.means.items()}
+        return adversarial.ramp(self.optimizer.iterations, steps)
 
     def save_own_variables(self, store: MutableMapping) -> None:
         """Called by `save_weights`."""
@@ -520,10 +508,6 @@ def _unit_gaussian_bits(symbols: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """Bits of multiples of `step` under a unit Gaussian: [B,g,g',nz] -> [B]."""
     scale = tf.broadcast_to(1 / step, tf.shape(symbols))
     return tf.reduce_sum(rate.gaussian_bits(symbols, scale), axis=(1, 2, 3))
-
-
-def _mean_logit(logits: Sequence[tf.Tensor]) -> tf.Tensor:
-    return tf.add_n([tf.reduce_mean(scale) for scale in logits]) / len(logits)
 
 
 def _to_signed(x: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from tfsemcomp.losses import replicas
 from tfsemcomp.models import runs
 from tfsemcomp.models.hyperprior import Hyperprior
 from tfsemcomp.models.hyperprior_conditions import Lower
+from tfsemcomp.models.single_loss import MeasuredModel
 from tfsemcomp.models.structure_generator import (
     GREY,
     Features,
@@ -50,7 +51,7 @@ def shown(images: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(images, 0.0, 255.0)
 
 
-class Layered(tf.keras.Model):
+class Layered(MeasuredModel):
     """Layers 2 and 3, each trained before, trained on together.
 
         lines, base, words --structure--> x_2;  x, x_2, lines --signal--> y --> x_3
@@ -75,12 +76,7 @@ class Layered(tf.keras.Model):
             raise ValueError("`signal` must have a condition; got 'none'.")
         self.structure, self.signal = structure, signal
         self.share = 1.0
-        self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
+        self._define_means(*_MEASURES)
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -169,11 +165,6 @@ class Layered(tf.keras.Model):
             **{name: drawn[name] for name in ("l1", "perceptual", "gan")},
             **{name: coded[name] for name in ("bpp", "mse")},
         }
-
-    def _report(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, mean in self.means.items():
-            mean.update_state(found[name])
-        return {name: mean.result() for name, mean in self.means.items()}
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs: the configurations of both networks."""

@@ -16,6 +16,7 @@ from tfsemcomp.losses import features as feature_losses
 from tfsemcomp.models import runs
 from tfsemcomp.models import semantic_enhancer_networks as networks
 from tfsemcomp.models.semantic_enhancer_networks import label_borders
+from tfsemcomp.models.single_loss import MeasuredModel
 
 VARIANTS = ("residual", "pix2pixhd")
 DISTORTIONS = ("l1", "mse")
@@ -129,7 +130,7 @@ class Conditions:
     rate: tf.Tensor
 
 
-class SemanticEnhancer(tf.keras.Model):
+class SemanticEnhancer(MeasuredModel):
     """Draws a picture from a coded one and its labels, and judges it as it learns.
 
         base, labels, boundaries, codec, rate --generator--> x_hat
@@ -192,7 +193,7 @@ class SemanticEnhancer(tf.keras.Model):
         self.withheld, self.gan_mode = withheld, adversarial.check_mode(gan_mode)
         self._make_networks()
         self._features = self._segment = None
-        self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
+        self._define_means(*_MEASURES)
 
     def _make_networks(self) -> None:
         size = self.size
@@ -217,11 +218,6 @@ class SemanticEnhancer(tf.keras.Model):
     def multiple(self) -> int:
         """Sides of pictures must be multiples of this."""
         return 16 if self.variant == "residual" else 32
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -451,11 +447,6 @@ class SemanticEnhancer(tf.keras.Model):
         truth = tf.one_hot(labels, self.classes)
         entropy = tf.nn.softmax_cross_entropy_with_logits(truth, logits)
         return tf.reduce_sum(entropy * counts) / tf.maximum(tf.reduce_sum(counts), 1)
-
-    def _report(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, mean in self.means.items():
-            mean.update_state(found[name])
-        return {name: mean.result() for name, mean in self.means.items()}
 
     def take_weights(self, other: "SemanticEnhancer") -> None:
         """Copies all weights of a model of the same shape, to train on from it.

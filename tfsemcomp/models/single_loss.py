@@ -1,15 +1,16 @@
-"""The steps of models that lower one loss with one optimizer."""
+"""The measures of models that train, and the steps of those that lower one loss."""
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from tfsemcomp.losses import replicas
 
 
-class SingleLossModel(tf.keras.Model):
-    """Trains and tests a loss, and shows running means of it and of other measures.
+class MeasuredModel(tf.keras.Model):
+    """Shows running means of its losses and of other measures.
 
-    A model gives a method `_losses_of(batch, training)`, which returns scalars by name,
-    "loss" being the one to lower, and calls `_define_means` with those names.
+    A model names them once by `_define_means`, and `_report` takes them in each step.
     """
 
     def _define_means(self, *names: str) -> None:
@@ -19,6 +20,20 @@ class SingleLossModel(tf.keras.Model):
     def metrics(self) -> list[tf.keras.metrics.Metric]:
         """Running means, which Keras resets for each epoch."""
         return list(self.means.values())
+
+    def _report(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Takes every measure from among what a step found; gives the means."""
+        for name, mean in self.means.items():
+            mean.update_state(found[name])
+        return {name: mean.result() for name, mean in self.means.items()}
+
+
+class SingleLossModel(MeasuredModel):
+    """Trains and tests a loss with one optimizer.
+
+    A model gives a method `_losses_of(batch, training)`, which returns scalars by name,
+    "loss" being the one to lower, for all names of its means.
+    """
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimizer step."""
@@ -38,8 +53,3 @@ class SingleLossModel(tf.keras.Model):
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same measures, taken as the trained model works."""
         return self._report(self._losses_of(batch, training=False))
-
-    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in losses.items():
-            self.means[name].update_state(value)
-        return {metric.name: metric.result() for metric in self.metrics}

@@ -16,6 +16,7 @@ from tfsemcomp.models import conceptual_networks, runs, scmc_blocks
 from tfsemcomp.models import conceptual_structure as structures
 from tfsemcomp.models import structure_generator_networks as networks
 from tfsemcomp.models.scmc_generator import HificDiscriminator, ScmcGenerator
+from tfsemcomp.models.single_loss import MeasuredModel
 
 VARIANTS = ("v1", "v2")
 # What stands for a base picture where there is none, 0..255.
@@ -92,7 +93,7 @@ class LossWeights:
             raise ValueError(f"`gan_ramp` must rise from 0; got {(start, full)}.")
 
 
-class StructureGenerator(tf.keras.Model):
+class StructureGenerator(MeasuredModel):
     """Draws the picture of layer 2, and judges it while it learns.
 
         structure, base, words --generator--> x_hat
@@ -151,7 +152,7 @@ class StructureGenerator(tf.keras.Model):
         self._make_networks()
         self.condition_on()
         self._features = None
-        self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
+        self._define_means(*_MEASURES)
 
     def _make_networks(self) -> None:
         size, names = self.size, ("generator", "discriminators")
@@ -173,11 +174,6 @@ class StructureGenerator(tf.keras.Model):
     def multiple(self) -> int:
         """Sides of pictures must be multiples of this."""
         return 32 if self.variant == "v1" else 2 ** (len(self.size.widths) - 1)
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -333,8 +329,8 @@ class StructureGenerator(tf.keras.Model):
         judging = gan * adversarial.discriminator_loss(real, fake, self.gan_mode)
         return terms | {
             "loss": drawing + judging,
-            "real": tf.add_n([tf.reduce_mean(one) for one in real]) / len(real),
-            "fake": tf.add_n([tf.reduce_mean(one) for one in fake]) / len(fake),
+            "real": adversarial.mean_logit(real),
+            "fake": adversarial.mean_logit(fake),
             "drawing": drawing,
             "judging": judging,
             "x_hat": x_hat,
@@ -350,15 +346,7 @@ class StructureGenerator(tf.keras.Model):
         return tf.reduce_mean(unlike + distortion.gradient_error(pixels, x_hat) / 127.5)
 
     def _ramp(self, steps: tuple[int, int]) -> tf.Tensor:
-        """Share of a weight that counts at this step, in [0, 1]."""
-        start, full = steps
-        step = tf.cast(self.discriminator_optimizer.iterations, tf.float32)
-        return tf.clip_by_value((step - start + 1) / (full - start + 1), 0.0, 1.0)
-
-    def _report(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, mean in self.means.items():
-            mean.update_state(found[name])
-        return {name: mean.result() for name, mean in self.means.items()}
+        return adversarial.ramp(self.discriminator_optimizer.iterations, steps)
 
     def take_weights(self, other: "StructureGenerator") -> None:
         """Copies all weights of a model of the same shape, to train on from it.

@@ -14,6 +14,7 @@ from tfsemcomp.models import damsm as judges
 from tfsemcomp.models import runs
 from tfsemcomp.models import text_to_image_networks as networks
 from tfsemcomp.models.damsm import TextSize
+from tfsemcomp.models.single_loss import MeasuredModel
 
 # Sides of the smallest pictures, which are judged in 4x4 positions.
 _FIRST_SIDES = (8, 16, 32, 64)
@@ -106,7 +107,7 @@ class LossWeights:
             raise ValueError(f"weights must not be negative; got {negative}.")
 
 
-class TextToImage(tf.keras.Model):
+class TextToImage(MeasuredModel):
     """Draws a picture of a sentence and of noise.
 
         words --text encoder, frozen--> e_t, sentence
@@ -167,17 +168,12 @@ class TextToImage(tf.keras.Model):
             for side in self.size.sides
         ]
         self._damsm = None
-        self.means = {name: tf.keras.metrics.Mean(name) for name in _MEASURES}
+        self._define_means(*_MEASURES)
 
     @property
     def words(self) -> int:
         """T, ids of a caption."""
         return self.text_size.words
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        """Running means, which Keras resets for each epoch."""
-        return list(self.means.values())
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -367,11 +363,6 @@ class TextToImage(tf.keras.Model):
                 "fake": tf.reduce_mean(fake_logits[0]),
             }
         return {**found, "gan": gan, "judging": judging}
-
-    def _report(self, found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, mean in self.means.items():
-            mean.update_state(found[name])
-        return {name: mean.result() for name, mean in self.means.items()}
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

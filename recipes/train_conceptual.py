@@ -27,6 +27,7 @@ twentieth.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,7 +52,6 @@ from tfsemcomp.training import (
 # Shares of the steps where weights begin to rise, and where they are whole.
 _GAN_RAMP = 0.05, 0.1
 _PRIOR_RAMP = 0.1, 0.2
-_SAMPLES = 6
 
 _TRAINING = recipe_flags.define(
     conceptual.SIZES,
@@ -162,21 +162,15 @@ def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
     return run.validation_batches(crop=side, planes=_EDGES.planes)
 
 
-def sample_callbacks(
-    run: recipe_flags.Run, validation: fitting.Validation
-) -> list[tf.keras.callbacks.Callback]:
-    """What shows a few validation pictures after each piece, on one device."""
-    if validation is None or run.strategy != "default":
-        return []
-    batch = next(iter(validation().unbatch().batch(_SAMPLES).take(1)))
-    return [samples.Samples(run.out, batch, strip)]
-
-
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
     fitting.fit(
-        _TRAINING, build_model, training_batches, validation_batches, sample_callbacks
+        _TRAINING,
+        build_model,
+        training_batches,
+        validation_batches,
+        functools.partial(samples.of_validation, strip),
     )
 
 

@@ -46,7 +46,7 @@ import functools
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +78,6 @@ _RECIPES = {
 }
 # Shares of the steps where the judges' weight begins to rise, and where it is whole.
 _GAN_RAMP = 0.05, 0.1
-_SAMPLES = 6
 
 _TRAINING = recipe_flags.define(
     {*structure_generator.SIZES, *hyperprior.SIZES},
@@ -343,18 +342,6 @@ def validation_batches(run: recipe_flags.Run) -> fitting.Validation:
     return run.validation_batches(crop=side, planes=_EDGES.planes, words=words())
 
 
-def sample_callbacks(
-    strip: Callable[[tf.keras.Model, Mapping[str, tf.Tensor]], np.ndarray],
-    run: recipe_flags.Run,
-    validation: fitting.Validation,
-) -> list[tf.keras.callbacks.Callback]:
-    """What shows a few validation pictures after each piece, on one device."""
-    if validation is None or run.strategy != "default":
-        return []
-    batch = next(iter(validation().unbatch().batch(_SAMPLES).take(1)))
-    return [samples.Samples(run.out, batch, strip)]
-
-
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
@@ -368,7 +355,7 @@ def main(argv: list[str]) -> None:
         build,
         training_batches,
         validation_batches,
-        functools.partial(sample_callbacks, strip),
+        functools.partial(samples.of_validation, strip),
     )
 
 

@@ -38,6 +38,7 @@ for boundaries, a name of a feature the map of that name; `none` shows none.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,8 +57,6 @@ from tfsemcomp.training import (
     teacher_flags,
     term_weights,
 )
-
-_SAMPLES = 6
 
 _TRAINING = recipe_flags.define(
     semantic_enhancer.SIZES,
@@ -219,21 +218,15 @@ def strip(
     return tf.concat([batch["image"], batch["base"], drawn], axis=2).numpy()
 
 
-def sample_callbacks(
-    run: recipe_flags.Run, validation: fitting.Validation
-) -> list[tf.keras.callbacks.Callback]:
-    """What shows a few validation pictures after each piece, on one device."""
-    if validation is None or run.strategy != "default":
-        return []
-    batch = next(iter(validation().unbatch().batch(_SAMPLES).take(1)))
-    return [samples.Samples(run.out, batch, strip)]
-
-
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
     fitting.fit(
-        _TRAINING, build_model, training_batches, validation_batches, sample_callbacks
+        _TRAINING,
+        build_model,
+        training_batches,
+        validation_batches,
+        functools.partial(samples.of_validation, strip),
     )
 
 

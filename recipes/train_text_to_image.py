@@ -146,21 +146,15 @@ def strip(model: tf.keras.Model, batch: Mapping[str, tf.Tensor]) -> np.ndarray:
     return tf.cast(tf.round(whole), tf.uint8).numpy()
 
 
-def sample_callbacks(
-    run: recipe_flags.Run, validation: fitting.Validation
-) -> list[tf.keras.callbacks.Callback]:
-    """What shows a few validation pictures after each piece, on one device."""
-    if validation is None or run.strategy != "default":
-        return []
-    batch = next(iter(validation().unbatch().batch(_SAMPLES).take(1)))
-    return [samples.Samples(run.out, batch, strip)]
-
-
 def main(argv: list[str]) -> None:
     """Trains, evaluates and saves the model."""
     del argv
     model = fitting.fit(
-        _TRAINING, build_model, training_batches, validation_batches, sample_callbacks
+        _TRAINING,
+        build_model,
+        training_batches,
+        validation_batches,
+        functools.partial(samples.of_validation, strip, count=_SAMPLES),
     )
     run = _TRAINING.read()
     out = pathlib.Path(run.out)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tfsemcomp.training import fitting, recipe_flags
+
 _TAG = "samples"
 
 
@@ -36,3 +38,23 @@ class Samples(tf.keras.callbacks.Callback):
         with self.writer.as_default():
             tf.summary.image(_TAG, pictures, epoch, max_outputs=len(pictures))
         self.writer.flush()
+
+
+def of_validation(
+    draw: Callable[[tf.keras.Model, Mapping[str, tf.Tensor]], np.ndarray],
+    run: recipe_flags.Run,
+    validation: fitting.Validation,
+    count: int = 6,
+) -> list[tf.keras.callbacks.Callback]:
+    """What shows the first validation pictures after each piece, on one device.
+
+    Args:
+        draw: as of `Samples`.
+        run: the shared flags.
+        validation: what the recipe measures on; None shows nothing.
+        count: of the pictures.
+    """
+    if validation is None or run.strategy != "default":
+        return []
+    batch = next(iter(validation().unbatch().batch(count).take(1)))
+    return [Samples(run.out, batch, draw)]

@@ -1,5 +1,6 @@
 # make demo     environment, then three photos to content-aware JPEGs and a report
 # make test     environment, then all tests
+# make fuzz     2,000 damaged files of every codec (FUZZ=N, FUZZ_SEED=N)
 # make lint     style of the code
 # make venv     the environment alone (.venv), for Python 3.10 or 3.11
 # make results  DATA_DIR=DIR: measure all codecs on DIR/kodak, write docs/RESULTS.md
@@ -13,13 +14,17 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test lint format venv results clean
+.PHONY: demo test fuzz lint format venv results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+
+fuzz: $(STAMP)
+	TFSEMCOMP_FUZZ=$(or $(FUZZ),2000) TFSEMCOMP_FUZZ_SEED=$(or $(FUZZ_SEED),0) \
+	 $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
 
 results: $(STAMP)
 	@if [ -z "$(DATA_DIR)" ]; then echo "error: name the folder that has the 24 Kodak\

@@ -50,6 +50,7 @@ _CAPTIONS = flags.DEFINE_list(
     "captions", None, "folder:split pairs of records.", required=True
 )
 _WORDS = flags.DEFINE_integer("words", 20, "Most words of a caption.", 1)
+_HALF = flags.DEFINE_boolean("half", False, "Weights of 16 bits: half the bytes.")
 _SEED = flags.DEFINE_boolean("text_seed", False, "Texts come with a seed.")
 
 
@@ -96,6 +97,7 @@ def main(argv: list[str]) -> None:
         words,
         text.build(captions.of_records(sources), words),
         _EDGES.primed(),
+        _HALF.value,
     )
     networks = {
         "captioner": module.captioner,

@@ -134,6 +134,22 @@ class LayeredModuleTest(SemCompTestCase):
         for node in sums:
             self.assertEqual(node.attr["T"].type, tf.float64.as_datatype_enum)
 
+    def test_half_the_bytes_select_the_same_tables(self):
+        _, module = networks()
+        told = text.build(CAPTIONS, VOCABULARY)
+        path = layered_module.export_module(
+            module, self.folder, 1, VOCABULARY, told, half=True
+        )
+        sizes = [(p / "saved_model.pb").stat().st_size for p in (self.path, path)]
+        self.assertLess(sizes[1], 0.8 * sizes[0])
+        channels = module.model.size.hyper_channels
+        z = np.random.default_rng(3).integers(-4, 5, [1, 2, 2, channels])
+        given = {"z": z.astype(np.int32), "quality": np.int32([0])}
+        halved = runner.LocalRunner(manifest.find(path))
+        for name, values in self.runner.call("hyper_synthesis", **given).items():
+            found = halved.call("hyper_synthesis", **given)[name]
+            np.testing.assert_array_equal(found, values)
+
     def test_card(self):
         _, module = networks()
         facts = layered_module.card(module, {"method": "canny"}, True)

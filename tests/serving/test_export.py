@@ -65,7 +65,7 @@ class ExportTest(SemCompTestCase):
 
         x = np.float32(np.random.default_rng(2).normal(size=(3, 64)))
         sizes, results = [], []
-        for version, half in enumerate((False, True), start=1):
+        for version, half in enumerate(((), ("multiply",)), start=1):
             path = export.export(
                 {"multiply": multiply}, self.folder / "m", version, half=half
             )

@@ -188,6 +188,7 @@ def export_module(
     words: Vocabulary,
     text_model: text.TextModel,
     primed: context_mixing.Primed | None = None,
+    half: bool = False,
 ) -> pathlib.Path:
     """Saves signatures, tables and vocabulary as `folder`/`version`.
 
@@ -198,6 +199,8 @@ def export_module(
         words: that captioner and text-to-image network know.
         text_model: tables of captions.
         primed: what the coder of lines starts with; None for nothing.
+        half: of all signatures but `hyper_synthesis`, which selects tables, see
+            `serving.export.export`.
     Returns: the version folder.
     Raises: SemCompError if the networks know other numbers of words, and as
         `serving.export.export`.
@@ -221,7 +224,9 @@ def export_module(
     }
     if primed is not None:
         extras[context_mixing.FILE_NAME] = lambda p: context_mixing.save(p, primed)
-    return export.export(module.signatures(), folder, version, extras)
+    signatures = module.signatures()
+    halved = [name for name in signatures if half and name != "hyper_synthesis"]
+    return export.export(signatures, folder, version, extras, half=halved)
 
 
 def _floats(name: str, *shape: int | None) -> tf.TensorSpec:

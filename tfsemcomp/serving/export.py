@@ -3,7 +3,7 @@
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,7 @@ def export(
     version: int = 1,
     extras: Mapping[str, Callable[[pathlib.Path], None]] | None = None,
     *,
-    half: bool = False,
+    half: Collection[str] = (),
 ) -> pathlib.Path:
     """Saves signatures as `folder`/`version`, whole or not at all.
 
@@ -41,9 +41,9 @@ def export(
         version: number of the folder that TF Serving reads, >= 1.
         extras: name -> function that writes a further file of the model, such as its
             tables, at the path that it is given.
-        half: stores float32 weights in 16 bits, which are widened when the graph is
-            loaded: half the bytes, 11 significant binary digits. Nothing that selects
-            tables may depend on such weights.
+        half: signatures whose float32 weights are stored in 16 bits, which are widened
+            when the graph is loaded: half the bytes, 11 significant binary digits.
+            Nothing that selects tables may depend on such weights.
     Returns: the version folder.
     Raises:
         SemCompError: if the folder exists, or the graph holds ops that are not stock.
@@ -53,7 +53,9 @@ def export(
         raise SemCompError(f"{target}: exists; choose another version or remove it.")
     temporary = target.with_name(f".{version}.{os.getpid()}")
     try:
-        frozen = {name: _freeze(call, half) for name, call in signatures.items()}
+        frozen = {
+            name: _freeze(call, name in half) for name, call in signatures.items()
+        }
         tf.saved_model.save(tf.Module(), str(temporary), signatures=frozen)
         foreign = sorted(op for op in op_names(temporary) if _is_foreign(op))
         if foreign:

@@ -6,9 +6,10 @@ Run:    python recipes/benchmark_context_mixing.py --data_dir=DIR
         (DIR/camvid, DIR/bsds500, DIR/kodak)
 Needs:  pip install tfsemcomp[bench] (JPEG XL); pbmtojbg of JBIG-KIT, or that column is
         left out.
-Cost:   about 10 minutes on one core, most of it JPEG XL's; leave the machine idle.
-Expect: of the bytes of JPEG XL: half for label maps; for edge maps of BSDS500 79 to
-        85 % primed and 83 to 89 % cold, of Kodak 83 to 89 % and 85 to 91 %.
+Cost:   about 15 minutes on one core, most of it JPEG XL's; leave the machine idle.
+Expect: of the bytes of JPEG XL: 46 % for label maps, 49 % cold; for edge maps of
+        BSDS500 80 to 86 % primed with --priming_photos=train_photos,bsds500/images/train
+        --priming_maps=400 and 85 to 91 % cold, of Kodak 81 to 87 % and 84 to 91 %.
 Result: OUT/context_mixing.json and .md; parts that were measured before stay.
 
 Parts:

@@ -7,9 +7,10 @@ Run:    python recipes/benchmark_context_mixing.py --data_dir=DIR
 Needs:  pip install tfsemcomp[bench] (JPEG XL); pbmtojbg of JBIG-KIT, or that column is
         left out.
 Cost:   about 15 minutes on one core, most of it JPEG XL's; leave the machine idle.
-Expect: of the bytes of JPEG XL: 46 % for label maps, 49 % cold; for edge maps of
-        BSDS500 80 to 86 % primed with --priming_photos=train_photos,bsds500/images/train
-        --priming_maps=400 and 85 to 91 % cold, of Kodak 81 to 87 % and 84 to 91 %.
+Expect: of the bytes of JPEG XL, with --priming_maps=400 and
+        --priming_photos=train_photos,bsds500/images/train: 46 % for label maps, 49 %
+        cold; for edge maps of BSDS500 80 to 86 % primed and 85 to 91 % cold, of Kodak
+        81 to 87 % and 84 to 91 %.
 Result: OUT/context_mixing.json and .md; parts that were measured before stay.
 
 Parts:

@@ -27,7 +27,7 @@ from tfsemcomp.errors import (
 )
 from tfsemcomp.serving import addresses, manifest, transports
 from tfsemcomp.serving import signatures as signature_files
-from tfsemcomp.serving.transports import TransportError, Transport
+from tfsemcomp.serving.transports import Transport, TransportError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -65,7 +65,7 @@ class Spec:
 
 
 class Transport(Protocol):
-    """A connection to a server. All requests raise TransportError; threads may share it."""
+    """A connection to a server, for threads to share. All raise TransportError."""
 
     def predict(
         self,

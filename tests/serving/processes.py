@@ -91,13 +91,3 @@ class ModelServer:
         """Ends the process."""
         self.process.kill()
         self.process.wait()
-
-
-def write_config(path: pathlib.Path, folders: dict[str, pathlib.Path]) -> None:
-    """Writes a file of models: name -> folder with its versions."""
-    entries = [
-        f'  config {{ name: "{name}" base_path: "{folder}" '
-        'model_platform: "tensorflow" }\n'
-        for name, folder in folders.items()
-    ]
-    path.write_text(f"model_config_list {{\n{''.join(entries)}}}\n")

@@ -1,7 +1,6 @@
 """Codecs whose networks run on a server: the same files, and clear errors."""
 
 import concurrent.futures
-import contextlib
 import pathlib
 import shutil
 import ssl
@@ -32,7 +31,15 @@ from tfsemcomp.errors import (
     ServerError,
     UnavailableError,
 )
-from tfsemcomp.serving import addresses, client, export, manifest, runner, transports
+from tfsemcomp.serving import (
+    addresses,
+    client,
+    export,
+    hosting,
+    manifest,
+    runner,
+    transports,
+)
 
 IMAGE = smooth_image(64, 64)
 ODD = smooth_image(37, 70, 1)
@@ -59,15 +66,13 @@ def setUpModule():  # noqa: N802
     global SERVER, _FOLDER
     _FOLDER = tempfile.TemporaryDirectory()
     folder = pathlib.Path(_FOLDER.name)
-    root = served_models.folder()
-    models = {path.name: path for path in root.iterdir() if path.is_dir()}
-    # A model of that name, of which the server has other files.
-    other = folder / "other"
-    export.export({"analyze": _other()}, other)
-    models["other"] = other
-    processes.write_config(folder / "models.config", models)
-    names = list(models)
-    SERVER = ModelServer(folder / "models.config", names, folder / "log.txt")
+    root = folder / "models"
+    shutil.copytree(served_models.folder(), root)
+    # A model of that name, of which the tests have other files.
+    export.export({"analyze": _other()}, root / "other")
+    config, models = hosting.write_config(root, str(root))
+    names = [model.name for model in models]
+    SERVER = ModelServer(config, names, folder / "log.txt")
 
 
 def tearDownModule():  # noqa: N802
@@ -169,6 +174,17 @@ class SameFilesTest(ServedTestCase):
             self.assertEqual(signatures.count("synthesize"), 1)
             self.assertEqual(files, here.compress_batch(pictures))
             np.testing.assert_array_equal(found, here.decompress_batch(files))
+
+    @parameterized.parameters(*INTERFACES)
+    def test_encoded_pictures(self, interface):
+        model = manifest.find("mean")
+        data = images.encode(ODD, "PNG")
+        inputs = {"encoded": np.array([data, data], object)}
+        here = runner.shared(model).call("analyze_bytes", **inputs)
+        there = self.runner(place(interface)).call("analyze_bytes", **inputs)
+        self.assertEqual(there["size"].tolist(), [37, 70])
+        for name in ("y", "z", "size"):
+            np.testing.assert_array_equal(there[name], here[name])
 
     def test_threads_share_a_codec(self):
         here = tfsemcomp.load("mean")
@@ -368,10 +384,19 @@ class WrongModelsTest(ServedTestCase):
             self.runner(server).call("synthesize", y_hat=y_hat[..., :channels])
 
     @parameterized.parameters(*INTERFACES)
-    def test_a_label_that_the_server_lacks(self, interface):
-        name = manifest.find("mean").fingerprint.hex()
+    def test_weights_are_compared_by_their_label(self, interface):
         server = f"{place(interface)}?check=fingerprint"
-        self.assert_fails(UnavailableError, f"label fingerprint-{name}", server)
+        expected = self.analyze(place(interface))["y"]
+        np.testing.assert_array_equal(self.analyze(server)["y"], expected)
+        # The same network with other tables: its signatures are the same.
+        path = self.copy_models() / "mean" / "1"
+        (path / "notes.txt").write_text("another model")
+        manifest.add(path.parents[1], manifest.find(path).card, default=False)
+        self.use_models(path.parents[1])
+        np.testing.assert_array_equal(self.analyze(place(interface))["y"], expected)
+        name = manifest.find("mean").fingerprint.hex()
+        pattern = rf"label fingerprint-{name}, only 1 \(AVAILABLE\)"
+        self.assert_fails(UnavailableError, pattern, server)
 
     def test_the_package_is_missing(self):
         missing = {"tensorflow_serving.apis": None}
@@ -473,26 +498,3 @@ class CommandTest(CliTestCase, ServedTestCase):
             2, "`server`", "compress", self.picture, target, "--codec=webp", server
         )
         self.refuse(2, "`server`", "decompress", self.picture, target, server)
-
-
-class FingerprintLabelTest(ServedTestCase):
-    """A label that the server has, in place of its version's number."""
-
-    @parameterized.parameters(*INTERFACES)
-    def test_the_label_is_what_is_asked_for(self, interface):
-        # The server of these tests has no labels, so its answers are looked at here.
-        asked = []
-
-        def refuse(self, spec, *_arguments):
-            asked.append(spec)
-            raise transports.TransportError("not_found")
-
-        kind = transports.GrpcTransport if interface == "grpc" else None
-        kind = kind or transports.RestTransport
-        with (
-            mock.patch.object(kind, "signatures", refuse),
-            contextlib.suppress(UnavailableError),
-        ):
-            self.analyze(f"{place(interface)}?check=fingerprint")
-        label = f"fingerprint-{manifest.find('mean').fingerprint.hex()}"
-        self.assertEqual(asked, [transports.Spec("mean", label=label)])

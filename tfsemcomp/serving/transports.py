@@ -39,6 +39,8 @@ _HTTP_KINDS = {
     503: "unavailable",
     504: "deadline",
 }
+# Servers differ in the code for it.
+_UNKNOWN_LABEL = "version label"
 
 
 class TransportError(Exception):
@@ -205,8 +207,7 @@ class GrpcTransport:
         codes = self._grpc.StatusCode
         if code == codes.RESOURCE_EXHAUSTED and "larger than max" in details:
             return "too_large"
-        # Servers differ in the code for labels that they do not know.
-        if "version label" in details:
+        if _UNKNOWN_LABEL in details:
             return "not_found"
         return {
             codes.UNAVAILABLE: "unavailable",
@@ -310,6 +311,8 @@ class RestTransport:
             raise TransportError("unavailable", text) from error
         if response.status != 200:
             text = f"HTTP {response.status}: {_error_of(data)}"
+            if _UNKNOWN_LABEL in text:
+                raise TransportError("not_found", text)
             raise TransportError(_HTTP_KINDS.get(response.status, "refused"), text)
         try:
             return json.loads(data)

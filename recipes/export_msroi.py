@@ -7,7 +7,7 @@ Result: saved_models/msroi-small/1 (signature `analyze`), card.json and MANIFEST
         then recipes/evaluate_msroi.py measures it and enters the figures in the card.
 
 Signature `analyze_bytes` takes encoded string [B], JPEG or PNG files of one size, in
-place of image, and gives their size int32 [2], too.
+place of image, and gives their size int32 [B,2], too.
 Signature `analyze`: image float32 [B,H,W,3] in [0, 255], H and W >= 16 ->
 cam_topk and class_features float32 [B,H,W] in [0, 1], logits float32 [B,classes].
 """
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
         signatures={
             "analyze": "image float32 [B,H,W,3] 0..255 -> cam_topk, class_features "
             "float32 [B,H,W] 0..1; logits float32 [B,classes]",
-            "analyze_bytes": "encoded string [B] -> the same, and size int32 [2]",
+            "analyze_bytes": "encoded string [B] -> the same, and size int32 [B,2]",
         },
     )
 

@@ -260,8 +260,10 @@ class RestHandler(http.server.BaseHTTPRequestHandler):
             }
         request = json.loads(body)
         signature = model.signature(request.get("signature_name", "serving_default"))
+        # Reading what a map of protobuf lacks would add it.
+        types = {key: _dtype(info) for key, info in signature.inputs.items()}
         inputs = {
-            key: np.array(_from_json(value), _dtype(signature.inputs[key]))
+            key: np.array(_from_json(value), types.get(key))
             for key, value in request["inputs"].items()
         }
         outputs = model.run(request["signature_name"], inputs)

@@ -44,7 +44,7 @@ class FromBytesTest(SemCompTestCase):
         pixels = np.stack([images.load_bytes(data).pixels for data in files])
         expected = 2 * learned.pad(pixels, multiple).astype(np.float32)
         np.testing.assert_array_equal(found["same"], expected)
-        self.assertEqual(found["size"].numpy().tolist(), list(size))
+        self.assertEqual(found["size"].numpy().tolist(), [list(size)] * 2)
 
     def test_what_cannot_be_decoded_together(self):
         call = shape_of(1)
@@ -78,7 +78,7 @@ class CodecsTest(SemCompTestCase):
         self.files = np.array(files, object)
 
     def _assert_same(self, found, expected):
-        self.assertEqual(found.pop("size").tolist(), [45, 70])
+        self.assertEqual(found.pop("size").tolist(), [[45, 70]] * 2)
         self.assertEqual(set(found), set(expected))
         for name, value in expected.items():
             np.testing.assert_array_equal(found[name], value)

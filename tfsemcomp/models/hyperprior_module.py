@@ -24,7 +24,7 @@ class HyperpriorModule(tf.Module):
     synthesize:      y_hat float32 [B,h,w,M] -> images float32 [B,H,W,3], not clipped
 
     analyze_bytes:   encoded string [B], JPEG or PNG files of one size -> as analyze of
-                     what they show, and size int32 [2]; `serving.export.from_bytes`
+                     what they show, and size int32 [B,2]; `serving.export.from_bytes`
 
     Models of many rates take `quality` float32 [B] too, in each. `factorized` has no
     z and no `hyper_synthesis`. `hyper_synthesis` runs in float64 on the CPU.

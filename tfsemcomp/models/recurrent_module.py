@@ -22,7 +22,7 @@ class RecurrentModule(tf.Module):
 
     analyze_bytes: encoded string [B], JPEG or PNG files of one size, iterations int32
                 [B] in 1..T -> as analyze of what they show where no cell stops, and
-                size int32 [2]; see `serving.export.from_bytes`
+                size int32 [B,2]; see `serving.export.from_bytes`
 
     errors: mean squared error of a cell's 16x16 pixels as uint8, after each iteration.
     Models with a dial take `machine_weight` float32 [B] in [0, 1] too, in each.

@@ -210,13 +210,14 @@ def _compare(
     ours: Mapping[str, Signature], theirs: Mapping[str, Signature], there: str
 ) -> None:
     """Raises ModelMismatchError unless the server's signatures are the model's."""
+    missing = sorted(set(ours) - set(theirs))
+    if missing:
+        raise ModelMismatchError(
+            f"{there}: has no signature `{missing[0]}`, only "
+            f"{', '.join(sorted(theirs)) or 'none'}; serve the same export of it"
+        )
     for name, signature in sorted(ours.items()):
-        found = theirs.get(name)
-        if found is None:
-            raise ModelMismatchError(
-                f"{there}: has no signature `{name}`, only "
-                f"{', '.join(sorted(theirs)) or 'none'}; serve the same export of it"
-            )
+        found = theirs[name]
         if str(found) != str(signature):
             raise ModelMismatchError(
                 f"{there}: its `{name}` is {found}, that of the local model "

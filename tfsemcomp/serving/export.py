@@ -89,8 +89,8 @@ def from_bytes(
             dict of tensors.
         images: name of its input float32 [B,H,W,3] in [0, 255].
         multiple: H and W become multiples of it.
-    Returns: one with the same other inputs, which gives the same and `size`, int32 [2]:
-        H and W as decoded.
+    Returns: one with the same other inputs, which gives the same and `size`, int32
+        [B,2]: H and W as decoded.
     Raises: ValueError if there is no such input.
     """
     signature = list(function.input_signature)
@@ -107,7 +107,9 @@ def from_bytes(
         )
         size = tf.shape(pixels)[1:3]
         given[place] = tf.cast(_mirror(pixels, size, multiple), tf.float32)
-        return {**function(*given), SIZE: size}
+        # An axis of pictures is what servers that batch requests need.
+        sizes = tf.tile(size[None], [tf.shape(pixels)[0], 1])
+        return {**function(*given), SIZE: sizes}
 
     return tf.function(call, input_signature=signature)
 

@@ -101,6 +101,7 @@ class RestProxy:
         faults: what the first requests meet: an HTTP status to fail with, seconds to
             wait, or bytes to send in place of an answer before closing.
         context: of the server, for TLS.
+        port: to listen at; 0 for a free one.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RestProxy:
         target: str,
         faults: list[int | float | bytes] | None = None,
         context: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         plan = list(faults or [])
 
@@ -143,7 +145,7 @@ class RestProxy:
                 self.end_headers()
                 self.wfile.write(data)
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.handle_error = lambda *_: None
         if context is not None:
             self._server.socket = context.wrap_socket(

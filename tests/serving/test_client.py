@@ -294,6 +294,23 @@ class FaultsTest(ServedTestCase):
             found = going.result(timeout=30)
         np.testing.assert_array_equal(found["y"], self.expected)
 
+    @parameterized.parameters("", "http://")
+    def test_a_server_that_comes_back_after_errors(self, scheme):
+        first = self.rest_proxy() if scheme else self.proxy()
+        port = int(first.address.rpartition(":")[2])
+        # One connection throughout.
+        called = self.runner(f"{scheme}127.0.0.1:{port}")
+        batch = {"images": IMAGE[None].astype(np.float32)}
+        called.call("analyze", **batch)
+        first.close()
+        with self.assertRaisesRegex(ServerError, "not available"):
+            called.call("analyze", **batch)
+        kind, target = (RestProxy, SERVER.rest) if scheme else (GrpcProxy, SERVER.grpc)
+        again = kind(target, port=port)
+        self.addCleanup(again.close)
+        found = called.call("analyze", **batch)
+        np.testing.assert_array_equal(found["y"], self.expected)
+
     def _hanging_proxy(self, port: int) -> subprocess.Popen:
         command = [sys.executable, "-m", "tests.serving.proxies", str(port)]
         proxy = subprocess.Popen(

@@ -37,7 +37,7 @@ class Address:
             local one; "fingerprint" asks for the version that is labelled with the
             local model's fingerprint, as `tfsemcomp export` writes labels, besides.
         root: file of root certificates (PEM) that the server's is checked with; None
-            for those of the system.
+            for those that gRPC brings along or, of REST, the system's.
         certificate, key: files (PEM) by which the client says who it is; None without.
     """
 
@@ -45,7 +45,7 @@ class Address:
     host: str
     port: int
     timeout: float = 60.0
-    attempts: int = 5
+    attempts: int = 6
     megabytes: int = 1024
     check: str = "signatures"
     root: str | None = None

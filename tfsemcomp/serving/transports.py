@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tfsemcomp.serving.signatures import Signature, Tensor
 
 _MEGABYTE = 2**20
-# gRPC waits this long before it connects anew; our own pauses come on top.
-_RECONNECT_MS = 100
+# gRPC waits this long before it connects anew, at first and at most, whatever requests
+# come: a server that is back must be seen within the pauses between our attempts.
+_RECONNECT_MS = (100, 500)
 # Names of a message, and what protobuf adds to tensors.
 _MESSAGE_OVERHEAD = 4096
 _STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING"}
@@ -120,8 +121,8 @@ class GrpcTransport:
         options = [
             ("grpc.max_send_message_length", self._limit),
             ("grpc.max_receive_message_length", self._limit),
-            ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),
-            ("grpc.min_reconnect_backoff_ms", _RECONNECT_MS),
+            ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS[0]),
+            ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS[1]),
             ("grpc.enable_http_proxy", 0),
         ]
         if address.is_secure:

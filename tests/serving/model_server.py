@@ -15,6 +15,7 @@ import http.server
 import json
 import pathlib
 import re
+import sys
 import threading
 from typing import Any, NoReturn
 
@@ -298,6 +299,9 @@ def main() -> None:
     parser.add_argument("--allow_version_labels_for_unavailable_models")
     args = parser.parse_args()
     models = Models(args.model_config_file)
+    ours = {"tensorflow_compression", "tfsemcomp"} & set(sys.modules)
+    if ours:
+        sys.exit(f"{', '.join(ours)}: imported, so that this is no stock TensorFlow")
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(8),
         options=[

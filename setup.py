@@ -77,6 +77,7 @@ EXTRAS = {
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
     *EXTRAS["train"],
+    *EXTRAS["serving"],
     # Newer ones hold Pillow, and with it our codecs, below its newest release.
     "apache-beam>=2.70,<2.71",
     # tensorflow_datasets.testing imports it.
@@ -88,6 +89,8 @@ EXTRAS["dev"] = [
     "scikit-image>=0.22",
     "sewar>=0.4.6",
     "tifffile>=2023.4",
+    # Certificates of the servers in tests.
+    "trustme>=1.1,<2",
 ]
 
 setup(

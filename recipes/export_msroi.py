@@ -6,6 +6,8 @@ Cost:   one process, no training; it reads OUT of the run and no pictures.
 Result: saved_models/msroi-small/1 (signature `analyze`), card.json and MANIFEST.json;
         then recipes/evaluate_msroi.py measures it and enters the figures in the card.
 
+Signature `analyze_bytes` takes encoded string [B], JPEG or PNG files of one size, in
+place of image, and gives their size int32 [B,2], too.
 Signature `analyze`: image float32 [B,H,W,3] in [0, 255], H and W >= 16 ->
 cam_topk and class_features float32 [B,H,W] in [0, 1], logits float32 [B,classes].
 """
@@ -72,7 +74,10 @@ def main(argv: list[str]) -> None:
     del argv
     network, record = load_network(_CARD.run)
     module = MsroiModule(network)
-    signatures = {"analyze": module.analyze}
+    signatures = {
+        "analyze": module.analyze,
+        "analyze_bytes": export.from_bytes(module.analyze, "image"),
+    }
     path = export.export(signatures, _CARD.root, _CARD.version)
     _CARD.write(
         path,
@@ -80,7 +85,8 @@ def main(argv: list[str]) -> None:
         classes=record["classes"],
         signatures={
             "analyze": "image float32 [B,H,W,3] 0..255 -> cam_topk, class_features "
-            "float32 [B,H,W] 0..1; logits float32 [B,classes]"
+            "float32 [B,H,W] 0..1; logits float32 [B,classes]",
+            "analyze_bytes": "encoded string [B] -> the same, and size int32 [B,2]",
         },
     )
 

@@ -21,8 +21,10 @@ IMAGE = harness.smooth_image(24, 32)
 SYSTEM = "layered"
 HEAVY = ("tensorflow", "numba", "matplotlib", "scipy", "skimage", "pandas")
 SIGNATURES = {
-    "compress": "(image, codec='msroi_jpeg', *, model=None, **settings)",
-    "decompress": ("(data, *, layers=None, limits=None, allow_torn=False, **settings)"),
+    "compress": "(image, codec='msroi_jpeg', *, model=None, server=None, **settings)",
+    "decompress": (
+        "(data, *, layers=None, limits=None, allow_torn=False, server=None, **settings)"
+    ),
     "info": "(data, *, limits=None)",
     "list_codecs": "()",
     "list_models": "()",
@@ -59,6 +61,7 @@ class SnapshotTest(harness.SemCompTestCase):
             "BitstreamError",
             "LimitError",
             "ModelMismatchError",
+            "ServerError",
             "UnavailableError",
         ):
             self.assertTrue(issubclass(getattr(errors, name), errors.SemCompError))
@@ -155,6 +158,9 @@ class RoundTripTest(harness.SemCompTestCase):
             lambda: tfsemcomp.decompress(5),
             lambda: tfsemcomp.info(None),
             lambda: tfsemcomp.load("jpeg", server="host:1"),
+            lambda: tfsemcomp.compress(IMAGE, "jpeg", server="host:1"),
+            lambda: tfsemcomp.compress(IMAGE, tfsemcomp.load("jpeg"), server="host:1"),
+            lambda: tfsemcomp.decompress(images.encode(IMAGE, "PNG"), server="host"),
         ]
         for call in wrong:
             with self.assertRaises(ValueError):

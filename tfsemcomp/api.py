@@ -28,7 +28,9 @@ def load(name: _Path, *, server: str | None = None) -> base.Codec:
     Args:
         name: of a codec (its default model then), of a model, or the path of a model's
             folder, the one that holds saved_model.pb.
-        server: "host:port" of a TF Serving that hosts the model; None runs it here.
+        server: of a TF Serving that hosts the codec's models: "host:8500" (gRPC),
+            "http://host:8501" (REST) and more, see `serving.addresses`; None runs
+            them here.
 
     Returns: the codec; see `Codec.compress` and `Codec.decompress`.
     Raises:
@@ -47,6 +49,7 @@ def compress(
     codec: str | base.Codec = DEFAULT_CODEC,
     *,
     model: str | None = None,
+    server: str | None = None,
     **settings: Any,
 ) -> bytes:
     """Compresses an image.
@@ -55,6 +58,7 @@ def compress(
         image: uint8 [H,W,3], RGB, or the path of an image file.
         codec: name of a codec, or one from `load`.
         model: name or path of a model for a codec that runs one; None for its default.
+        server: as of `load`.
         **settings: of `Codec.compress`: `quality`, or `target_bpp`, or `target_bytes`,
             `limits`, and the codec's own.
 
@@ -62,9 +66,10 @@ def compress(
     Raises: as `Codec.compress`; for a path also as `images.load`.
     """
     if isinstance(codec, str):
-        codec = base.get_codec(codec, **_given(model=model))
-    elif model is not None:
-        raise ValueError("`model` needs the name of a codec; this one has its model")
+        codec = base.get_codec(codec, **_given(model=model, server=server))
+    elif model is not None or server is not None:
+        given = "model" if model is not None else "server"
+        raise ValueError(f"`{given}` needs the name of a codec; this one has its own")
     if isinstance(image, (str, os.PathLike)):
         from tfsemcomp import images
 
@@ -79,6 +84,7 @@ def decompress(
     layers: int | None = None,
     limits: bitstream.Limits | None = None,
     allow_torn: bool = False,
+    server: str | None = None,
     **settings: Any,
 ) -> np.ndarray:
     """Decodes whatever `compress` wrote, and any image file that `images` reads.
@@ -89,6 +95,7 @@ def decompress(
         limits: of the image's size; None stands for `Limits()`.
         allow_torn: decode the whole layers of a stream that is cut or damaged, instead
             of refusing it.
+        server: that runs the networks of the file's codec, as of `load`.
         **settings: that the file's codec has for decoding.
 
     Returns: uint8 [H,W,3], RGB.
@@ -99,11 +106,11 @@ def decompress(
     data, name = _bytes_of(data)
     codec = inspection.codec_of(data)
     if codec is not None:
-        return base.get_codec(codec).decompress(
+        return base.get_codec(codec, **_given(server=server)).decompress(
             data, layers=layers, limits=limits, allow_torn=allow_torn, **settings
         )
     base.check_one_layer("an image file", layers)
-    base.check_no_settings("an image file", settings)
+    base.check_no_settings("an image file", {**settings, **_given(server=server)})
     limits = limits or bitstream.Limits()
     return images.load_bytes(data, name=name, limits=limits).pixels
 

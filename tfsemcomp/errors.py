@@ -23,4 +23,8 @@ class LimitError(SemCompError):
 
 
 class UnavailableError(SemCompError):
-    """A plug-in, program or model that this needs is not installed."""
+    """A plug-in, program or model that this needs is not installed, here or there."""
+
+
+class ServerError(SemCompError):
+    """A server of models is down, too slow, or does not do what it is asked for."""

@@ -230,7 +230,7 @@ class SettingsTest(ConceptualTestCase):
 
     def test_learned_thresholds_stay_within_one(self):
         drawing = conceptual_structure.Drawing(
-            None, "learned", None, None, 0.5, None, None, None
+            None, "learned", None, None, None, 0.5, None, None, None
         )
         found = [drawing._scaled_threshold(f) for f in (0.25, 1, 3, 100)]
         np.testing.assert_allclose(found, [0.2, 0.5, 0.75, 100 / 101])

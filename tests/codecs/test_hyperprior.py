@@ -103,10 +103,6 @@ class HyperpriorCodecTest(HyperpriorCodecTestCase):
         self.assertEqual(tfsemcomp.load("mean").quality_range, (1, 1))
         self.assertEqual(tfsemcomp.load("scale").quality_range, (1, 2))
 
-    def test_no_server(self):
-        with self.assertRaisesRegex(ValueError, "`server`"):
-            tfsemcomp.load("hyperprior", server="host:8500")
-
     def test_threads_share_a_codec(self):
         codec = tfsemcomp.load("mean")
         images = [smooth_image(64, 64, seed) for seed in range(6)]

@@ -135,8 +135,6 @@ class RnnCodecTest(RnnCodecTestCase):
             np.testing.assert_array_equal(
                 codec.decompress(data), tfsemcomp.decompress(data)
             )
-        with self.assertRaisesRegex(ValueError, "`server`"):
-            tfsemcomp.load("rnn", server="host:8500")
 
     def test_files_find_their_model_where_there_is_no_default(self):
         data = tfsemcomp.load("conv").compress(IMAGE)

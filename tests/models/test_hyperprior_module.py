@@ -211,7 +211,7 @@ class HyperpriorModuleTest(SemCompTestCase):
     @parameterized.parameters(*MODELS)
     def test_signatures(self, name):
         signatures = tf.saved_model.load(str(self.paths[name])).signatures
-        expected = {"analyze", "hyper_synthesis", "synthesize"}
+        expected = {"analyze", "analyze_bytes", "hyper_synthesis", "synthesize"}
         if name == "factorized":
             expected.remove("hyper_synthesis")
         self.assertEqual(set(signatures), expected)

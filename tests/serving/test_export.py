@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from tests.codecs import hyperprior_models, rnn_models
 from tests.harness import SemCompTestCase
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 from tfsemcomp.serving import export, manifest
@@ -161,3 +162,27 @@ class ShippedModelsLoadTest(SemCompTestCase):
         )
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
         self.assertLen(done.stdout.splitlines(), len(paths))
+
+
+class StockOpsTest(SemCompTestCase):
+    def test_all_ops_of_all_models_are_those_of_tensorflow(self):
+        # Shipped ones, and new exports of the networks that encode files of pictures.
+        root = self.folder / "models"
+        hyperprior_models.write(root, ("mean", "factorized"))
+        rnn_models.write(root, ("dial",))
+        paths = [model.path for model in manifest.list_models()]
+        paths += [root / name / "1" for name in ("mean", "factorized", "dial")]
+        used = {op: path for path in paths for op in export.op_names(path)}
+        self.assertIn("DecodeJpeg", used)
+        code = (
+            "import sys, tensorflow as tf\n"
+            "from tensorflow.python.framework import op_def_registry\n"
+            "print(*[op for op in sys.argv[1:] if not op_def_registry.get(op)])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *used, "RangeEncode"],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        self.assertEqual(done.stdout.split(), ["RangeEncode"])

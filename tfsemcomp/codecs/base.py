@@ -190,9 +190,11 @@ class Codec(abc.ABC):
 
     Args:
         model: name or path of a model, for codecs that run one; None for the default.
-        server: "host:port" of a TF Serving that hosts it; None runs it here.
+        server: of a TF Serving that hosts it, and all other models that the codec
+            runs; see `serving.addresses`. None runs them here.
 
-    Raises: ValueError if `model` or `server` is given to a codec without a model.
+    Raises: ValueError if `model` or `server` is given to a codec without a model, or
+        `server` is no address.
     """
 
     name: str
@@ -212,6 +214,10 @@ class Codec(abc.ABC):
         if not self.uses_model and (model is not None or server is not None):
             given = "model" if model is not None else "server"
             raise ValueError(f"`{given}` was given, but {self.name} runs no model")
+        if server is not None:
+            from tfsemcomp.serving import addresses
+
+            addresses.parse(server)
         self.model = model
         self.server = server
 
@@ -555,6 +561,17 @@ def get_codec(name: str, **options: Any) -> Codec:
     Raises: ValueError if the name or an option is unknown.
     """
     return codec_class(name)(**options)
+
+
+def get_codec_on(name: str, server: str | None) -> Codec:
+    """Makes a codec with its default model, which runs on a server if it has any.
+
+    Args:
+        name: one of `codec_names()`.
+        server: as of its constructor.
+    """
+    given = server is not None and codec_class(name).uses_model
+    return get_codec(name, **({"server": server} if given else {}))
 
 
 def list_codecs(names: Iterable[str] | None = None) -> list[CodecInfo]:

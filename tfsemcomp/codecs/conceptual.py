@@ -60,6 +60,7 @@ class Model:
         grid: whether z has a vector for each stride x stride pixels, not just one.
         variant: "hf_gan", or "unet", which has no pyramid.
         structure: the method of the lines that it was trained for, and its options.
+        server: where its networks and those of lines run; None for here.
     """
 
     fingerprint: bytes
@@ -71,6 +72,7 @@ class Model:
     grid: bool
     variant: str
     structure: Mapping[str, Any]
+    server: str | None
 
     def z_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Of the texture of a picture."""
@@ -90,8 +92,8 @@ _CARD = {
 
 
 @functools.lru_cache(maxsize=8)
-def _load(info: ModelInfo) -> Model:
-    """Makes the model of a folder."""
+def _load(info: ModelInfo, server: str | None) -> Model:
+    """Makes the model of a folder; a server may run it."""
     from tfsemcomp.entropy import context_mixing, tables
     from tfsemcomp.serving import runner
 
@@ -105,9 +107,10 @@ def _load(info: ModelInfo) -> Model:
     primed = info.path / context_mixing.FILE_NAME
     return Model(
         fingerprint=info.fingerprint,
-        runner=runner.shared(info),
+        runner=runner.shared(info, server),
         tables=found,
         primed=context_mixing.load(primed) if primed.is_file() else None,
+        server=server,
         **facts,
     )
 
@@ -290,7 +293,7 @@ class ConceptualCodec(learned.LearnedCodec):
         return self._parse(bytes(data), None, limits or bitstream.Limits())
 
     def _load(self, info: ModelInfo) -> Model:
-        return _load(info)
+        return _load(info, self.server)
 
     def _best_quality(self, info: ModelInfo) -> int:
         learned.read_card(info, "latents", _CARD)
@@ -409,7 +412,9 @@ class _Encoder:
         self._verify = settings["verify"]
         self.residual = settings["residual"]
         self._residual_quality = settings["residual_quality"]
-        self._drawing = conceptual_structure.drawing(model.structure, settings)
+        self._drawing = conceptual_structure.drawing(
+            model.structure, settings, model.server
+        )
         self._coder = settings["structure_codec"]
         self._planes_of: dict[int, list[tuple[np.ndarray, int]]] = {}
         self._structures_of: dict[int, list[bytes]] = {}

@@ -87,6 +87,7 @@ class Drawing:
             lines in the picture.
         method: of `semantics.edges`.
         sigma, model: of that method, as `edges.extract` takes them.
+        server: that runs the model; None for here.
         base_threshold: what qualities multiply; None for the method's default.
         scale, threshold, component: in place of the quality's; the threshold in the
             method's measure. None leaves each to the quality.
@@ -96,6 +97,7 @@ class Drawing:
     method: str
     sigma: float | None
     model: str | None
+    server: str | None
     base_threshold: float | None
     scale: int | None
     threshold: float | None
@@ -126,11 +128,21 @@ class Drawing:
                 self.method,
                 threshold=threshold,
                 sigma=self.sigma,
-                model=self.model,
+                model=self._network,
             )
         if component > 1:
             lines = edges.remove_short(lines, component)
         return edges.downscale(lines, scale), scale
+
+    @property
+    def _network(self) -> Any:
+        """What finds lines, as `edges.extract` takes it."""
+        if self.server is None or self.method != "learned":
+            return self.model
+        from tfsemcomp.semantics import edges
+        from tfsemcomp.serving import runner
+
+        return runner.shared(edges.find_model(self.model), self.server)
 
     def _scaled_threshold(self, factor: float) -> float:
         from tfsemcomp.semantics import edges
@@ -228,8 +240,16 @@ def read_card(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def drawing(card: Mapping[str, Any], settings: Mapping[str, Any]) -> Drawing:
-    """Which lines to send, by the settings and else by the model's card."""
+def drawing(
+    card: Mapping[str, Any], settings: Mapping[str, Any], server: str | None
+) -> Drawing:
+    """Which lines to send, by the settings and else by the model's card.
+
+    Args:
+        card: what it tells of lines.
+        settings: of the codec, all present.
+        server: that runs what finds lines; None for here.
+    """
     method = settings["structure_method"] or card["method"]
     # The card's options are of its own method.
     options = card if method == card["method"] else {}
@@ -239,6 +259,7 @@ def drawing(card: Mapping[str, Any], settings: Mapping[str, Any]) -> Drawing:
         method=method,
         sigma=options.get("sigma"),
         model=model_name,
+        server=server,
         base_threshold=options.get("threshold"),
         scale=settings["structure_scale"] or card.get("scale"),
         threshold=settings["structure_threshold"],

@@ -76,14 +76,14 @@ _CARD = {**latents.CARD, "rates": int}
 
 
 @functools.lru_cache(maxsize=8)
-def _load(info: ModelInfo) -> Model:
-    """Makes the model of a folder."""
+def _load(info: ModelInfo, server: str | None) -> Model:
+    """Makes the model of a folder; a server may run it."""
     from tfsemcomp.entropy import tables
     from tfsemcomp.serving import runner
 
     return Model(
         fingerprint=info.fingerprint,
-        runner=runner.shared(info),
+        runner=runner.shared(info, server),
         tables=tables.load(info.path / tables.FILE_NAME),
         **learned.read_card(info, "latents", _CARD),
     )
@@ -116,7 +116,7 @@ class HyperpriorCodec(learned.LearnedCodec):
             )
 
     def _load(self, info: ModelInfo) -> Model:
-        return _load(info)
+        return _load(info, self.server)
 
     def _best_quality(self, info: ModelInfo) -> int:
         return learned.read_card(info, "latents", _CARD)["rates"]

@@ -183,7 +183,7 @@ class LayeredCodec(learned.LearnedCodec):
         return chunk.type in PARTS
 
     def _load(self, info: ModelInfo) -> Model:
-        return layered_model.load(info)
+        return layered_model.load(info, self.server)
 
     def _best_quality(self, info: ModelInfo) -> int:
         return layered_model.count_qualities(info)
@@ -399,7 +399,10 @@ class _Encoder:
     @functools.cached_property
     def _planes(self) -> list[tuple[np.ndarray, int]]:
         """The lines of each picture as they are sent, and their scale."""
-        drawing = conceptual_structure.drawing(self._model.structure, self._settings)
+        model = self._model
+        drawing = conceptual_structure.drawing(
+            model.structure, self._settings, model.server
+        )
         return [drawing.at(_STEP, image) for image in self._images]
 
     @functools.cached_property

@@ -42,6 +42,7 @@ class Model:
         multiple: sides of padded pictures are multiples of it.
         structure: the method of the lines that it was trained for, and its options.
         text_seed: whether texts come with a seed.
+        server: where its networks and those of lines run; None for here.
         stride, hyper_stride, channels, hyper_channels: see `latents.Model`.
     """
 
@@ -58,6 +59,7 @@ class Model:
     multiple: int
     structure: Mapping[str, Any]
     text_seed: bool
+    server: str | None
     stride: int
     hyper_stride: int
     channels: int
@@ -95,8 +97,8 @@ _CARD = {
 
 
 @functools.lru_cache(maxsize=8)
-def load(info: ModelInfo) -> Model:
-    """Makes the model of a folder."""
+def load(info: ModelInfo, server: str | None = None) -> Model:
+    """Makes the model of a folder; a server may run it."""
     from tfsemcomp.entropy import context_mixing, tables, text
     from tfsemcomp.semantics import vocabulary
     from tfsemcomp.serving import runner
@@ -105,11 +107,12 @@ def load(info: ModelInfo) -> Model:
     primed = info.path / context_mixing.FILE_NAME
     return Model(
         fingerprint=info.fingerprint,
-        runner=runner.shared(info),
+        runner=runner.shared(info, server),
         tables=tables.load(info.path / tables.FILE_NAME),
         primed=context_mixing.load(primed) if primed.is_file() else None,
         vocabulary=vocabulary.load(info.path / vocabulary.FILE_NAME),
         text_model=text.load(info.path / text.FILE_NAME),
+        server=server,
         **facts.pop("latents"),
         **facts,
     )

@@ -49,9 +49,10 @@ class LearnedCodec(base.Codec):
 
     Args:
         model: name or path; None for the default.
-        server: not offered yet.
+        server: that runs its networks, see `serving.addresses`; None runs them here.
+            Tables and cards are read here.
     Raises:
-        ValueError: if `server` is given.
+        ValueError: if `server` is no address.
         SemCompError: if there is no such model, or its card lacks what must be known.
     """
 
@@ -61,11 +62,6 @@ class LearnedCodec(base.Codec):
 
     def __init__(self, *, model: str | None = None, server: str | None = None) -> None:
         super().__init__(model=model, server=server)
-        if server is not None:
-            raise ValueError(
-                f"`server` was given, but {self.name} runs its networks here; leave it "
-                "out"
-            )
         # Without a default model, files still find theirs.
         missing = contextlib.nullcontext()
         if model is None:
@@ -143,7 +139,7 @@ class LearnedCodec(base.Codec):
 
     @abc.abstractmethod
     def _load(self, info: ModelInfo) -> Model:
-        """The model of a folder, made once."""
+        """The model of a folder, made once for each server."""
 
     @abc.abstractmethod
     def _best_quality(self, info: ModelInfo) -> int:

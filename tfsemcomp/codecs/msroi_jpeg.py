@@ -143,9 +143,9 @@ class MsroiJpegCodec(base.Codec):
     Args:
         model: name or path of the network that makes maps, or None for the default.
             Maps that need no network (`map`) work without any.
-        server: not offered: the network runs here.
+        server: that runs this network, see `serving.addresses`; None runs it here.
 
-    Raises: ValueError if `server` is given.
+    Raises: ValueError if `server` is no address.
     """
 
     summary = "Content-aware JPEG: opens everywhere, spends its bytes where it matters."
@@ -156,13 +156,6 @@ class MsroiJpegCodec(base.Codec):
     source = "jpeglib (libjpeg), mozjpeg"
     settings = SETTINGS
     uses_model = True
-
-    def __init__(self, *, model: str | None = None, server: str | None = None) -> None:
-        super().__init__(model=model, server=server)
-        if server is not None:
-            raise ValueError(
-                "`server` was given, but msroi_jpeg runs its network here; leave it out"
-            )
 
     def search(self, encoder: Callable[[float], bytes], size: int) -> base.Encoded:
         """Makes the largest file of at most `size` bytes; see `base.Codec.search`."""
@@ -203,7 +196,7 @@ class MsroiJpegCodec(base.Codec):
     def _roi_map(self, image: np.ndarray, spec: Any) -> np.ndarray:
         from tfsemcomp.semantics import roi
 
-        return roi.resolve_map(spec, image, self.model)
+        return roi.resolve_map(spec, image, self.model, server=self.server)
 
     def _composer(
         self, image: np.ndarray, roi_map: np.ndarray, settings: dict[str, Any]

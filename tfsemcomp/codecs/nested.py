@@ -38,13 +38,19 @@ def unpack(payload: bytes, codecs: Collection[str], what: str) -> tuple[str, byt
 
 
 def decode(
-    payload: bytes, codecs: Collection[str], what: str, height: int, width: int
+    payload: bytes,
+    codecs: Collection[str],
+    what: str,
+    height: int,
+    width: int,
+    server: str | None = None,
 ) -> np.ndarray:
     """The picture of a payload.
 
     Args:
         payload, codecs, what: as of `unpack`.
         height, width: that it must have.
+        server: that runs the networks of its codec; None runs them here.
     Returns: uint8 [H,W,3].
     Raises:
         BitstreamError: if the payload is damaged or of another size.
@@ -55,7 +61,7 @@ def decode(
     # Nothing larger is decoded, whatever the file declares.
     limits = bitstream.Limits(pixels=height * width, side=max(height, width))
     try:
-        picture = base.get_codec(name).decompress(data, limits=limits)
+        picture = base.get_codec_on(name, server).decompress(data, limits=limits)
     except errors.LimitError as error:
         raise errors.BitstreamError(
             f"the {what} is larger than its picture: {error}"

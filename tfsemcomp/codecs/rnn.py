@@ -63,6 +63,7 @@ class Model:
         iterations: T, its best quality.
         channels: C, bits of a cell in each iteration.
         machine_weight: 0 for people to 1 for machines; None for a model with a dial.
+        server: where its networks and those of maps run; None for here.
     """
 
     fingerprint: bytes
@@ -72,6 +73,7 @@ class Model:
     iterations: int
     channels: int
     machine_weight: float | None
+    server: str | None
 
     @property
     def head_bytes(self) -> int:
@@ -88,15 +90,16 @@ _CARD = {
 
 
 @functools.lru_cache(maxsize=8)
-def _load(info: ModelInfo) -> Model:
-    """Makes the model of a folder."""
+def _load(info: ModelInfo, server: str | None) -> Model:
+    """Makes the model of a folder; a server may run it."""
     from tfsemcomp.entropy import bit_contexts
     from tfsemcomp.serving import runner
 
     model = Model(
         fingerprint=info.fingerprint,
-        runner=runner.shared(info),
+        runner=runner.shared(info, server),
         contexts=bit_contexts.load(info.path / bit_contexts.FILE_NAME),
+        server=server,
         **learned.read_card(info, "codes", _CARD),
     )
     contexts = model.contexts
@@ -188,7 +191,7 @@ class RnnCodec(learned.LearnedCodec):
         return super().search(encoder, size)
 
     def _load(self, info: ModelInfo) -> Model:
-        return _load(info)
+        return _load(info, self.server)
 
     def _best_quality(self, info: ModelInfo) -> int:
         return _facts(info)["iterations"]
@@ -354,7 +357,10 @@ class _Encoder:
             return np.ones(self._grid, np.float32)
         from tfsemcomp.semantics import roi
 
-        maps = np.stack([roi.resolve_map(self._map, item) for item in self._images])
+        server = self._model.server
+        maps = np.stack(
+            [roi.resolve_map(self._map, item, server=server) for item in self._images]
+        )
         return roi_weights(maps, self._model.stride)
 
     def _run_uniform(self, quality: int) -> tuple[np.ndarray, np.ndarray]:

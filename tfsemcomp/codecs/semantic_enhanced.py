@@ -150,7 +150,7 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
         settings = super().check_settings(**wishes)
         settings["mode"] = _mode(settings)
         _check_together(settings)
-        codec = base.get_codec(settings["base"])
+        codec = base.get_codec_on(settings["base"], self.server)
         codec.check_available()
         if settings["base_quality"] is not None:
             codec.check_quality(settings["base_quality"])
@@ -191,7 +191,7 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
         return parsed.seen_labels(parsed.picture(), segmenter)
 
     def _load(self, info: ModelInfo) -> Model:
-        return semantic_model.load(info)
+        return semantic_model.load(info, self.server)
 
     def _best_quality(self, info: ModelInfo) -> int:
         semantic_model.read_card(info)
@@ -252,6 +252,7 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
             kept[0],
             labels if len(kept) > 1 else None,
             kept[2] if len(kept) > 2 else None,
+            self.server,
         )
 
 
@@ -265,6 +266,7 @@ class _Parsed:
         base: payload of its base picture.
         labels: None if the picture stays as it is.
         boundaries: payload of its borders; None without.
+        server: where networks run; None for here.
     """
 
     model: Model | None
@@ -272,6 +274,7 @@ class _Parsed:
     base: bytes
     labels: semantic_labels.Parsed | None = None
     boundaries: bytes | None = None
+    server: str | None = None
 
     @property
     def alike(self) -> tuple:
@@ -280,7 +283,7 @@ class _Parsed:
 
     def picture(self) -> np.ndarray:
         """The base picture: uint8 [H,W,3]."""
-        return nested.decode(self.base, BASES, "base", *self.size)
+        return nested.decode(self.base, BASES, "base", *self.size, self.server)
 
     def seen_labels(self, picture: np.ndarray, segmenter: str | None) -> np.ndarray:
         """Its labels, uint8 [H,W], given the base picture."""
@@ -291,7 +294,7 @@ class _Parsed:
             return np.full(self.size, semantic_model.UNLABELLED, np.uint8)
         if self.labels.source == "derived":
             info = semantic_labels.segmenter_of(self.labels.segmenter, segmenter)
-            return semantic_labels.segment(picture, info, classes)
+            return semantic_labels.segment(picture, info, classes, self.server)
         return self.labels.decode(*self.size, classes, self.model.primed)
 
     def seen(self, segmenter: str | None) -> semantic_model.Seen:
@@ -338,7 +341,7 @@ class _Encoder:
     ) -> None:
         self._codec, self._model, self._image = codec, model, image
         self._settings = settings
-        self._base = base.get_codec(settings["base"])
+        self._base = base.get_codec_on(settings["base"], codec.server)
 
     def __call__(self, quality: float) -> bytes:
         """The file of a quality."""
@@ -373,7 +376,9 @@ class _Encoder:
             labels = semantic_labels.read(settings["labels"], *size, classes)
         else:
             info = semantic_labels.find_segmenter(settings["segmenter"])
-            labels = semantic_labels.segment(self._image, info, classes)
+            labels = semantic_labels.segment(
+                self._image, info, classes, self._codec.server
+            )
         return semantic_labels.smooth(labels, settings["label_smoothing"])
 
     @functools.cached_property

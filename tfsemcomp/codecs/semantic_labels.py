@@ -99,13 +99,16 @@ def _check_map(given: Any, name: str, height: int, width: int) -> None:
         )
 
 
-def segment(picture: np.ndarray, info: ModelInfo, classes: int) -> np.ndarray:
+def segment(
+    picture: np.ndarray, info: ModelInfo, classes: int, server: str | None = None
+) -> np.ndarray:
     """Labels that a network finds.
 
     Args:
         picture: uint8 [H,W,3].
         info: of the segmenter.
         classes: of the model that takes the labels.
+        server: that runs the segmenter; None runs it here.
     Returns: uint8 [H,W].
     Raises: ModelMismatchError if the segmenter finds a class that the model does not
         have.
@@ -113,7 +116,7 @@ def segment(picture: np.ndarray, info: ModelInfo, classes: int) -> np.ndarray:
     from tfsemcomp.semantics import segmentation
     from tfsemcomp.serving import runner
 
-    labels = segmentation.segment(picture, runner.shared(info))
+    labels = segmentation.segment(picture, runner.shared(info, server))
     if labels.max() >= classes:
         raise errors.ModelMismatchError(
             f"the segmenter {info.name} found class {labels.max()}, the model has "

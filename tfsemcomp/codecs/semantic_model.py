@@ -71,15 +71,15 @@ _CARD = {
 
 
 @functools.lru_cache(maxsize=8)
-def load(info: ModelInfo) -> Model:
-    """Makes the model of a folder."""
+def load(info: ModelInfo, server: str | None = None) -> Model:
+    """Makes the model of a folder; a server may run it."""
     from tfsemcomp.entropy import context_mixing
     from tfsemcomp.serving import runner
 
     primed = info.path / context_mixing.FILE_NAME
     return Model(
         fingerprint=info.fingerprint,
-        runner=runner.shared(info),
+        runner=runner.shared(info, server),
         primed=context_mixing.load(primed) if primed.is_file() else None,
         **read_card(info),
     )

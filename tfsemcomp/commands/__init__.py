@@ -16,6 +16,7 @@ from tfsemcomp.commands import (
     conceptual,
     decompress,
     evaluate,
+    export,
     lists,
     map,
     truncate,
@@ -101,7 +102,13 @@ COMMANDS: tuple[Command, ...] = (
         conceptual.run_interpolate,
     ),
     Command("codecs", "List the codecs.", lists.add_nothing, lists.run_codecs),
-    Command("models", "List the trained models.", lists.add_nothing, lists.run_models),
+    Command("models", "List the trained models.", lists.add_models, lists.run_models),
+    Command(
+        "export",
+        "Write models to where TF Serving hosts them.",
+        export.add_arguments,
+        export.run,
+    ),
     Command(
         "evaluate",
         "Measure codecs on images.",

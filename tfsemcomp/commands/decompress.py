@@ -27,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_flag(
         "suffix", default=".png", help="Of files written to a directory (.png)."
     )
+    settings.add_server(parser)
     group = parser.add_argument_group("settings of codecs")
     for name, codecs in settings.declared(decoding=True).items():
         settings.add_flag(parser, group, name, codecs)
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     if args.layers is not None:
         base.Setting("layers", int, "", low=1).check(args.layers)
-    given = settings.given(args, settings.declared(decoding=True))
+    given = settings.given(args, ("server", *settings.declared(decoding=True)))
 
     def work(source: pathlib.Path, target: pathlib.Path) -> dict[str, Any]:
         start = time.perf_counter()

@@ -15,6 +15,7 @@ from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
     from tfsemcomp.cli import Parser
+    from tfsemcomp.serving.manifest import ModelInfo
 
 
 def add_info(parser: Parser) -> None:
@@ -81,7 +82,14 @@ def _describe_setting(setting: base.Setting) -> dict[str, Any]:
     return dataclasses.asdict(setting) | {"type": setting.type.__name__}
 
 
-def run_models(_args: argparse.Namespace, console: Console) -> int:
+def add_models(parser: Parser) -> None:
+    """Tells what the command takes."""
+    parser.add_switch(
+        "signatures", help="Tell what each model takes and gives, too; runs none."
+    )
+
+
+def run_models(args: argparse.Namespace, console: Console) -> int:
     """Lists the models."""
     models = api.list_models()
     rows = [("MODEL", "VERSION", "CODEC", "PATH")]
@@ -106,8 +114,42 @@ def run_models(_args: argparse.Namespace, console: Console) -> int:
         }
         for model in models
     ]
-    console.result({"models": facts}, _columns(rows))
+    text = _columns(rows)
+    if args.signatures:
+        for model, fact in zip(models, facts, strict=True):
+            fact["signatures"], told = _signatures(model)
+            text += f"\n\n{model.name}\n{told}"
+    console.result({"models": facts}, text)
     return 0
+
+
+def _signatures(model: ModelInfo) -> tuple[dict[str, Any], str]:
+    """A model's signatures for JSON, and in words."""
+    from tfsemcomp.serving import signatures
+
+    found = sorted(signatures.read(model.path).items())
+    facts = {
+        name: {
+            side: {
+                key: {"dtype": tensor.dtype, "shape": tensor.shape}
+                for key, tensor in sorted(tensors.items())
+            }
+            for side, tensors in (
+                ("inputs", signature.inputs),
+                ("outputs", signature.outputs),
+            )
+        }
+        for name, signature in found
+    }
+    lines = []
+    for name, signature in found:
+        lines.append(f"  {name}")
+        for side, tensors in (
+            ("takes", signature.inputs),
+            ("gives", signature.outputs),
+        ):
+            lines += [f"    {side} {k}: {t}" for k, t in sorted(tensors.items())]
+    return facts, "\n".join(lines)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

@@ -31,6 +31,7 @@ def add_encoding(parser: Parser, without: Iterable[str] = ()) -> None:
         f"{api.DEFAULT_CODEC}.",
     )
     parser.add_flag("model", help="Name or path of the codec's model.")
+    add_server(parser)
     rates = parser.add_argument_group("rate or picture wanted, one of")
     rates.add_argument("--quality", type=float, help="Higher is bigger and better.")
     rates.add_argument(
@@ -43,6 +44,17 @@ def add_encoding(parser: Parser, without: Iterable[str] = ()) -> None:
     for name, codecs in declared(without=without).items():
         group = rates if codecs[0][1].target else others
         add_flag(parser, group, name, codecs)
+
+
+def add_server(parser: Parser) -> None:
+    """Adds where the networks of codecs run."""
+    parser.add_flag(
+        "server",
+        metavar="ADDRESS",
+        help="TF Serving that runs the codec's networks: host:8500 (gRPC), "
+        "http://host:8501 (REST), with TLS grpcs:// or https://; docs/SERVING.md. "
+        "Default: they run here.",
+    )
 
 
 def encoding(
@@ -58,10 +70,10 @@ def encoding(
         UnavailableError: the codec cannot run here.
     """
     if args.model is None:
-        codec = base.get_codec(args.codec or api.DEFAULT_CODEC)
+        name = args.codec or api.DEFAULT_CODEC
     else:
         name = args.codec or api.codec_for_model(args.model)
-        codec = base.get_codec(name, model=args.model)
+    codec = base.get_codec(name, **given(args, ("model", "server")))
     keywords = given(args, (*_WISHES, *declared(without=without)))
     codec.check_settings(**keywords)
     codec.check_available()

@@ -23,6 +23,9 @@ class HyperpriorModule(tf.Module):
     hyper_synthesis: z int32 -> index int32 [B,h,w,M] in 0..63, mu float32 [B,h,w,M]
     synthesize:      y_hat float32 [B,h,w,M] -> images float32 [B,H,W,3], not clipped
 
+    analyze_bytes:   encoded string [B], JPEG or PNG files of one size -> as analyze of
+                     what they show, and size int32 [B,2]; `serving.export.from_bytes`
+
     Models of many rates take `quality` float32 [B] too, in each. `factorized` has no
     z and no `hyper_synthesis`. `hyper_synthesis` runs in float64 on the CPU.
 
@@ -56,6 +59,9 @@ class HyperpriorModule(tf.Module):
             "analyze": self._function(self._analyze, image),
             "synthesize": self._function(self._synthesize, y_hat),
         }
+        told = latents(self.model)
+        multiple = told["stride"] * max(told["hyper_stride"], 1)
+        found["analyze_bytes"] = export.from_bytes(found["analyze"], multiple=multiple)
         if self.has_hyper:
             found["hyper_synthesis"] = self._function(self._hyper_synthesis, z)
         return found

@@ -20,6 +20,10 @@ class RecurrentModule(tf.Module):
     synthesize: codes int32 [B,n,h,w,C], 1 <= n <= T -> images float32 [B,H,W,3], not
                 clipped
 
+    analyze_bytes: encoded string [B], JPEG or PNG files of one size, iterations int32
+                [B] in 1..T -> as analyze of what they show where no cell stops, and
+                size int32 [B,2]; see `serving.export.from_bytes`
+
     errors: mean squared error of a cell's 16x16 pixels as uint8, after each iteration.
     Models with a dial take `machine_weight` float32 [B] in [0, 1] too, in each.
 
@@ -40,7 +44,12 @@ class RecurrentModule(tf.Module):
         image = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
         stops = tf.TensorSpec([None, None, None], tf.int32, name="stops")
         codes = tf.TensorSpec([None, None, None, None, bits], tf.int32, name="codes")
+        iterations = tf.TensorSpec([None], tf.int32, name="iterations")
+        everywhere = tf.function(
+            self._analyze_everywhere, input_signature=[image, iterations, *self.dial]
+        )
         return {
+            "analyze_bytes": export.from_bytes(everywhere, multiple=STRIDE),
             "analyze": tf.function(
                 self._analyze, input_signature=[image, stops, *self.dial]
             ),
@@ -88,6 +97,14 @@ class RecurrentModule(tf.Module):
             "codes": tf.transpose(codes.stack(), [1, 0, 2, 3, 4]),
             "errors": tf.transpose(errors.stack(), [1, 0, 2, 3]),
         }
+
+    def _analyze_everywhere(
+        self, images: tf.Tensor, iterations: tf.Tensor, machine_weight: tf.Tensor = None
+    ) -> dict[str, tf.Tensor]:
+        """The same with all cells of a picture taking part in as many iterations."""
+        grid = tf.shape(images)[1:3] // STRIDE
+        stops = tf.tile(iterations[:, None, None], [1, grid[0], grid[1]])
+        return self._analyze(images, stops, machine_weight)
 
     def _synthesize(
         self, codes: tf.Tensor, machine_weight: tf.Tensor = None

@@ -17,7 +17,7 @@ from PIL import Image
 from tfsemcomp import images
 from tfsemcomp.errors import BitstreamError, SemCompError
 from tfsemcomp.serving import manifest, runner
-from tfsemcomp.serving.runner import LocalRunner, Runner
+from tfsemcomp.serving.runner import Runner
 
 NETWORK_METHODS = ("cam_topk", "class_features")
 DEFAULT_METHOD = "class_features"
@@ -30,6 +30,8 @@ def resolve_map(
     spec: str | os.PathLike | np.ndarray | None,
     pixels: np.ndarray,
     model: str | os.PathLike | Runner | None = None,
+    *,
+    server: str | None = None,
 ) -> np.ndarray:
     """Makes the map that `spec` describes, at the image's size.
 
@@ -39,6 +41,7 @@ def resolve_map(
             "0.7*class_features+0.3*mask.png", whose weights default to 1.
         pixels: uint8 [H,W,3], the image.
         model: of the network methods; default: the shipped one.
+        server: that runs the model, see `serving.addresses`; None runs it here.
     Returns: float32 [H,W] in [0, 1].
     Raises:
         ValueError: if an array has another shape or values outside [0, 1].
@@ -51,13 +54,13 @@ def resolve_map(
         return check_map(spec, pixels)
     text = os.fspath(spec)
     if text in METHODS or os.path.exists(text):
-        return _single_map(text, pixels, model)
+        return _single_map(text, pixels, model, server)
     parts = [_parse_part(part) for part in text.split("+")]
     total = sum(weight for weight, _ in parts)
     if total <= 0:
         raise ValueError(f"`map`: the weights of '{text}' must add up to more than 0.")
     mixture = sum(
-        np.float32(weight / total) * _single_map(name, pixels, model)
+        np.float32(weight / total) * _single_map(name, pixels, model, server)
         for weight, name in parts
     )
     return np.clip(mixture, 0, 1)
@@ -81,7 +84,7 @@ def roi_map(
     images.check_pixels(pixels)
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {tuple(METHODS)}; got '{method}'.")
-    return _single_map(method, pixels, model)
+    return _single_map(method, pixels, model, None)
 
 
 def contrast_map(pixels: np.ndarray) -> np.ndarray:
@@ -265,18 +268,21 @@ def blur(plane: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _network_map(
-    pixels: np.ndarray, model: str | os.PathLike | Runner | None, method: str
+    pixels: np.ndarray,
+    model: str | os.PathLike | Runner | None,
+    method: str,
+    server: str | None,
 ) -> np.ndarray:
-    network = model if hasattr(model, "call") else _runner(model)
+    network = model if hasattr(model, "call") else _runner(model, server)
     batch = _scaled(pixels, SHORT_SIDE).astype(np.float32)[None]
     result = network.call("analyze", image=batch)[method][0]
     return _to_size(result, pixels)
 
 
-def _runner(model: str | os.PathLike | None) -> LocalRunner:
+def _runner(model: str | os.PathLike | None, server: str | None) -> Runner:
     if model is None:
-        return runner.shared(manifest.default_model("msroi_jpeg"))
-    return runner.shared(manifest.find(model))
+        return runner.shared(manifest.default_model("msroi_jpeg"), server)
+    return runner.shared(manifest.find(model), server)
 
 
 _NETWORK_FREE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -289,10 +295,13 @@ METHODS = (*NETWORK_METHODS, *_NETWORK_FREE)
 
 
 def _single_map(
-    name: str, pixels: np.ndarray, model: str | os.PathLike | Runner | None
+    name: str,
+    pixels: np.ndarray,
+    model: str | os.PathLike | Runner | None,
+    server: str | None,
 ) -> np.ndarray:
     if name in NETWORK_METHODS:
-        return _network_map(pixels, model, name)
+        return _network_map(pixels, model, name, server)
     if name in _NETWORK_FREE:
         return _NETWORK_FREE[name](pixels)
     if not os.path.exists(name):

@@ -17,6 +17,10 @@ from tfsemcomp.errors import SemCompError
 # tensorflow-compression, whose names all hold one of these words.
 _FOREIGN = ("PyFunc", "RangeEncoder", "RangeDecoder", "EntropyEncode", "EntropyDecode")
 
+# What signatures of encoded pictures take and give beside those of decoded ones.
+ENCODED = "encoded"
+SIZE = "size"
+
 # Constants of so many values or more may be kept in 16 bits; the others are no weights.
 _LARGE = 64
 
@@ -69,6 +73,67 @@ def export(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def from_bytes(
+    function: Callable, images: str = "images", multiple: int = 1
+) -> tf.types.experimental.GenericFunction:
+    """A signature of encoded pictures, from that of decoded ones.
+
+    `encoded` string [B], whole JPEG or PNG files, all of one size in pixels, takes the
+    place of the pictures. They are decoded in the graph by a stock op: three channels
+    of 8 bits, without alpha, as they lie in the file whatever EXIF says, colour
+    profiles ignored. Then they are mirrored at their lower and right edge, as codecs
+    do.
+
+    Args:
+        function: tf.function with an input signature of named tensors, that returns a
+            dict of tensors.
+        images: name of its input float32 [B,H,W,3] in [0, 255].
+        multiple: H and W become multiples of it.
+    Returns: one with the same other inputs, which gives the same and `size`, int32
+        [B,2]: H and W as decoded.
+    Raises: ValueError if there is no such input.
+    """
+    signature = list(function.input_signature)
+    names = [spec.name for spec in signature]
+    if images not in names:
+        raise ValueError(f"`images` must be one of {', '.join(names)}, got {images!r}.")
+    place = names.index(images)
+    signature[place] = tf.TensorSpec([None], tf.string, name=ENCODED)
+
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = list(tensors)
+        pixels = tf.map_fn(
+            _decode, given[place], fn_output_signature=tf.TensorSpec(_PICTURE, tf.uint8)
+        )
+        size = tf.shape(pixels)[1:3]
+        given[place] = tf.cast(_mirror(pixels, size, multiple), tf.float32)
+        # An axis of pictures is what servers that batch requests need.
+        sizes = tf.tile(size[None], [tf.shape(pixels)[0], 1])
+        return {**function(*given), SIZE: sizes}
+
+    return tf.function(call, input_signature=signature)
+
+
+_PICTURE = [None, None, 3]
+
+
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    """A file, string scalar -> uint8 [H,W,3]."""
+    # It takes PNG, too. Its exact transform gives the pixels that `images.load` gives.
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.ensure_shape(image, _PICTURE)
+
+
+def _mirror(pixels: tf.Tensor, size: tf.Tensor, multiple: int) -> tf.Tensor:
+    """As `codecs.learned.pad`, which mirrors narrow pictures more than once, too."""
+    for axis in (1, 2):
+        length = size[axis - 1]
+        period = tf.maximum(2 * (length - 1), 1)
+        place = tf.range(-(-length // multiple) * multiple) % period
+        pixels = tf.gather(pixels, tf.minimum(place, period - place), axis=axis)
+    return pixels
 
 
 def _freeze(function: Callable, half: bool) -> Callable:

@@ -20,16 +20,25 @@ class Runner(Protocol):
 _LOADING = threading.Lock()
 
 
-def shared(model: manifest.ModelInfo) -> "LocalRunner":
-    """The runner of a model that all of this process share, so that it loads once."""
+def shared(model: manifest.ModelInfo, server: str | None = None) -> Runner:
+    """The runner of a model that all of this process share, so that it loads once.
+
+    Args:
+        model: a model of `manifest.find`.
+        server: of `addresses.parse`, that hosts it; None runs it in this process.
+    """
     # The cache alone would let threads that come at once make two.
     with _LOADING:
-        return _cached(model)
+        return _cached(model, server)
 
 
 @functools.lru_cache(maxsize=8)
-def _cached(model: manifest.ModelInfo) -> "LocalRunner":
-    return LocalRunner(model)
+def _cached(model: manifest.ModelInfo, server: str | None) -> Runner:
+    if server is None:
+        return LocalRunner(model)
+    from tfsemcomp.serving import client
+
+    return client.ServingRunner(model, server)
 
 
 class LocalRunner:

@@ -101,7 +101,12 @@ COMMANDS: tuple[Command, ...] = (
         conceptual.run_interpolate,
     ),
     Command("codecs", "List the codecs.", lists.add_nothing, lists.run_codecs),
-    Command("models", "List the trained models.", lists.add_nothing, lists.run_models),
+    Command(
+        "models",
+        "List the trained models, or fetch one.",
+        lists.add_models,
+        lists.run_models,
+    ),
     Command(
         "evaluate",
         "Measure codecs on images.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfsemcomp.commands import (
     classify,
+    compare,
     compress,
     conceptual,
     decompress,
@@ -106,6 +107,12 @@ COMMANDS: tuple[Command, ...] = (
         "List the trained models, or fetch one.",
         lists.add_models,
         lists.run_models,
+    ),
+    Command(
+        "compare",
+        "Show photos as content-aware and as plain JPEGs of the same bytes.",
+        compare.add_arguments,
+        compare.run,
     ),
     Command(
         "evaluate",

@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import pathlib
-import site
-import sysconfig
 
+from tfsemcomp import installed
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 
 ENVIRONMENT_VARIABLE = "TFSEMCOMP_MODELS"
@@ -85,14 +84,7 @@ def _shipped_folder() -> pathlib.Path | None:
 def _candidates() -> list[pathlib.Path]:
     """Where the shipped models may lie."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        return [pathlib.Path(named)]
-    root = pathlib.Path(__file__).resolve().parents[2]
-    # pip's data folder: of this environment, of the user, of --target.
-    bases = [sysconfig.get_path("data"), site.getuserbase(), root]
-    below = pathlib.Path("share", "tfsemcomp", "saved_models")
-    installed = [pathlib.Path(base) / below for base in bases]
-    return [root / "saved_models", *dict.fromkeys(installed)]
+    return [pathlib.Path(named)] if named else installed.places("saved_models")
 
 
 def cache_folder() -> pathlib.Path:

@@ -38,6 +38,8 @@ class PhotosTest(CliTestCase):
         self.assertLen(list(comparison.photos().glob("*.png")), 3)
 
     def test_where_they_are_looked_for_is_named(self):
-        with mock.patch.object(installed, "_ROOT", pathlib.Path("/nowhere")):
-            with self.assertRaisesRegex(SemCompError, "/nowhere/recipes/demo_photos"):
-                comparison.photos()
+        with (
+            mock.patch.object(installed, "_ROOT", pathlib.Path("/nowhere")),
+            self.assertRaisesRegex(SemCompError, "/nowhere/recipes/demo_photos"),
+        ):
+            comparison.photos()

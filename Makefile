@@ -2,6 +2,8 @@
 # make test     environment, then all tests
 # make lint     style of the code
 # make venv     the environment alone (.venv), for Python 3.10 or 3.11
+# make docs     the site of docs/ in site/
+# make wheel    dist/*.whl, with the shipped models
 # make results  DATA_DIR=DIR: measure all codecs on DIR/kodak, write docs/RESULTS.md
 
 VENV := .venv
@@ -13,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test lint format venv results clean
+.PHONY: demo test lint format venv docs wheel results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
@@ -26,6 +28,12 @@ results: $(STAMP)
 	 pictures in kodak/: make results DATA_DIR=FOLDER" >&2; exit 1; fi
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/benchmark_codecs.py \
 	 --images="$(DATA_DIR)/kodak" --out=results/codecs --docs=docs --repeats=3
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel --no-isolation
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -47,4 +55,4 @@ $(STAMP): setup.py
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo_output
+	rm -rf $(VENV) build dist *.egg-info demo_output site

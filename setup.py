@@ -74,7 +74,7 @@ EXTRAS = {
     # Records made on Apache Beam.
     "beam": ["apache-beam>=2.70,<3"],
     # The site of docs/.
-    "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26,<1"],
+    "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"],
     # Records from TensorFlow Datasets, pre-trained trunks.
     "train": [
         # tensorflow-datasets imports it for builders that are not its own.

@@ -246,6 +246,8 @@ class BadServerTest(FetchingTestCase):
         with self.assertRaisesRegex(LimitError, "data.*5000"):
             self.fetch(patience=few)
         self.assert_nothing_fetched()
+        data = self.cache / fetching.PARTIAL / "far" / "1" / "variables" / "data"
+        self.assertFalse(data.exists())
 
 
 class HostileManifestTest(FetchingTestCase):
@@ -265,6 +267,7 @@ class HostileManifestTest(FetchingTestCase):
         {"files": {"1/saved_model.pb": "../x"}},
         {"files": {"1/saved_model.pb": 5}},
         {"version": "1"},
+        {"version": 0, "files": {"0/saved_model.pb": 64 * "0"}},
         {"system": None},
         {"default": "yes"},
     )
@@ -282,12 +285,13 @@ class HostileManifestTest(FetchingTestCase):
     def test_names(self):
         with self.assertRaisesRegex(SemCompError, "no model `other`; there are far"):
             self.fetch("other")
-        for name in ("../far", "", ".partial", "far/1"):
+        for name in ("../far", "", ".partial", "far/1", "MANIFEST.json"):
             with self.assertRaisesRegex(ValueError, "`name`"):
                 fetching.fetch(name, "http://127.0.0.1:1")
 
     def test_addresses(self):
-        for url in ("file:///models", "models.example", "ftp://x/y", "http://"):
+        wrong = ("file:///models", "models.example", "ftp://x/y", "http://")
+        for url in (*wrong, "http://x/y?z=1", "https://x/y#z"):
             with self.assertRaisesRegex(ValueError, "`url`"):
                 fetching.fetch("far", url)
         with self.assertRaisesRegex(SemCompError, fetching.URL_VARIABLE):

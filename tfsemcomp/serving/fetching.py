@@ -92,8 +92,12 @@ def models_url(url: str | None = None) -> str:
             f"{URL_VARIABLE}, or name one with --url."
         )
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"`url` must start with http:// or https://, received {url!r}")
+    web = parts.scheme in ("http", "https") and parts.netloc
+    if not web or parts.query or parts.fragment:
+        raise ValueError(
+            "`url` must be the http or https address of a folder, without ? and #, "
+            f"received {url!r}"
+        )
     return url.rstrip("/") + "/"
 
 
@@ -233,7 +237,7 @@ def _entry(
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name == manifest.MANIFEST:
         raise ValueError(
             "`name` must be that of a model, of letters, digits, '.', '_' and '-', "
             f"received {name!r}"
@@ -247,6 +251,7 @@ def _check_entry(entry: Any, where: str) -> None:
         right = (
             isinstance(entry["system"], str)
             and type(entry["version"]) is int
+            and entry["version"] >= 1
             and type(entry["default"]) is bool
             and f"{entry['version']}/saved_model.pb" in files
             and all(_is_inside(path) for path in files)
@@ -343,16 +348,13 @@ def _append(
         if position and not _starts_at(answer, start):
             target.unlink()
             raise http.client.HTTPException("the server sent another range")
-        length = answer.headers.get("Content-Length")
-        size = position + int(length) if length else 0
-        if max(size, position) > patience.max_bytes:
-            _refuse_size(address, patience.max_bytes)
+        size = 0 if answer.length is None else position + answer.length
         with open(target, "r+b" if position else "wb") as file:
             file.seek(position)
+            _check_size(address, target, size, patience.max_bytes)
             while block := answer.read(_BLOCK_BYTES):
                 position += len(block)
-                if position > patience.max_bytes:
-                    _refuse_size(address, patience.max_bytes)
+                _check_size(address, target, position, patience.max_bytes)
                 file.write(block)
                 on_bytes(position, size)
             file.flush()
@@ -379,8 +381,13 @@ def _raise_unless_passing(error: Exception, address: str, target: pathlib.Path) 
         raise SemCompError(f"cannot fetch {address}: {_tell(error)}.") from error
 
 
-def _refuse_size(address: str, most: int) -> None:
-    raise LimitError(f"{address}: has more than {most} bytes, the most that is taken.")
+def _check_size(address: str, target: pathlib.Path, size: int, most: int) -> None:
+    """Keeps nothing of a file that is too large."""
+    if size > most:
+        target.unlink()
+        raise LimitError(
+            f"{address}: has more than {most} bytes, the most that is taken."
+        )
 
 
 def _open(

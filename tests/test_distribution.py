@@ -19,6 +19,8 @@ from tfsemcomp import images
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What setup.py reads.
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+# What the source archive has beside the package and its models.
+FOLDERS = ("docs", "docs_tools", "notebooks", "recipes", "tests", "tfrecords_tools")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
 DATA = "tfsemcomp-{version}.data/data/share/tfsemcomp/"
 
@@ -151,7 +153,7 @@ class SourceArchiveTest(SemCompTestCase):
         path = self.folder / "tfsemcomp.egg-info" / "SOURCES.txt"
         names = set(path.read_text(encoding="utf-8").splitlines())
         expected = {*SOURCES, "CHANGELOG.md", "Makefile", "SECURITY.md", "mkdocs.yml"}
-        for folder in ("docs", "notebooks", "recipes", "tests", "tfrecords_tools"):
+        for folder in FOLDERS:
             expected |= files_below(ROOT / folder)
         expected |= files_below(ROOT / "tfsemcomp") | listed_models()
         self.assertEqual(expected - names, set())

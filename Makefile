@@ -3,6 +3,8 @@
 # make fuzz     2,000 damaged files of every codec (FUZZ=N, FUZZ_SEED=N)
 # make lint     style of the code
 # make venv     the environment alone (.venv), for Python 3.10 or 3.11
+# make docs     the site of docs/ in site/
+# make wheel    dist/*.whl, with the shipped models
 # make results  DATA_DIR=DIR: measure all codecs on DIR/kodak, write docs/RESULTS.md
 
 VENV := .venv
@@ -14,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test fuzz lint format venv results clean
+.PHONY: demo test fuzz lint format venv docs wheel results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
@@ -31,6 +33,12 @@ results: $(STAMP)
 	 pictures in kodak/: make results DATA_DIR=FOLDER" >&2; exit 1; fi
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/benchmark_codecs.py \
 	 --images="$(DATA_DIR)/kodak" --out=results/codecs --docs=docs --repeats=3
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel --no-isolation
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -52,4 +60,4 @@ $(STAMP): setup.py
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo_output
+	rm -rf $(VENV) build dist *.egg-info demo_output site

@@ -1,5 +1,6 @@
 """Installs tfsemcomp: semantic image compression in TensorFlow 2 / Keras."""
 
+import json
 import os
 import sys
 
@@ -27,14 +28,24 @@ def _read_text(name: str) -> str:
         return file.read()
 
 
-def _shipped_models() -> list[tuple[str, list[str]]]:
-    """Puts saved_models/ where an installed package looks for it."""
-    found = []
-    for path, _, files in os.walk(os.path.join(HERE, "saved_models")):
-        relative = os.path.relpath(path, HERE)
-        target = os.path.join("share", "tfsemcomp", relative)
-        found.append((target, [os.path.join(relative, name) for name in files]))
-    return found
+def _shared_files() -> list[tuple[str, list[str]]]:
+    """Puts models and photos where an installed package looks for them.
+
+    Of saved_models/ that is what the manifest names: what recipes need besides, such
+    as weights to train on from, stays in the repository.
+    """
+    with open(os.path.join(HERE, "saved_models", "MANIFEST.json"), "rb") as file:
+        models = json.load(file)["models"]
+    paths = ["saved_models/MANIFEST.json"]
+    for name, model in sorted(models.items()):
+        paths += [f"saved_models/{name}/{path}" for path in sorted(model["files"])]
+    photos = sorted(os.listdir(os.path.join(HERE, "recipes", "demo_photos")))
+    found: dict[str, list[str]] = {
+        "demo_photos": [f"recipes/demo_photos/{name}" for name in photos]
+    }
+    for path in paths:
+        found.setdefault(os.path.dirname(path), []).append(path)
+    return [(f"share/tfsemcomp/{folder}", files) for folder, files in found.items()]
 
 
 CORE = [
@@ -62,6 +73,8 @@ EXTRAS = {
     ],
     # Records made on Apache Beam.
     "beam": ["apache-beam>=2.70,<3"],
+    # The site of docs/.
+    "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"],
     # Records from TensorFlow Datasets, pre-trained trunks.
     "train": [
         # tensorflow-datasets imports it for builders that are not its own.
@@ -76,21 +89,30 @@ EXTRAS = {
 }
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
+    *EXTRAS["docs"],
     *EXTRAS["train"],
     *EXTRAS["serving"],
     # Newer ones hold Pillow, and with it our codecs, below its newest release.
     "apache-beam>=2.70,<2.71",
+    "build>=1,<2",
     # tensorflow_datasets.testing imports it.
     "dill>=0.3",
+    # Notebooks, run by a test.
+    "ipykernel>=6.29,<8",
+    "nbclient>=0.10,<1",
+    "nbformat>=5.10,<6",
     "pytest>=7.4",
     "pytest-xdist>=3.3",
     "psnr-hvsm>=0.2",
     "ruff>=0.6",
     "scikit-image>=0.22",
+    # build without isolation takes these from here.
+    "setuptools>=65",
     "sewar>=0.4.6",
     "tifffile>=2023.4",
     # Certificates of the servers in tests.
     "trustme>=1.1,<2",
+    "wheel>=0.40",
 ]
 
 setup(
@@ -108,7 +130,7 @@ setup(
     },
     install_requires=CORE,
     extras_require=EXTRAS,
-    data_files=_shipped_models(),
+    data_files=_shared_files(),
     entry_points={"console_scripts": ["tfsemcomp=tfsemcomp.cli:main"]},
     classifiers=[
         "Programming Language :: Python :: 3.10",

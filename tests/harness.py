@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
@@ -14,6 +15,7 @@ from tfsemcomp import bitstream
 from tfsemcomp.codecs import base
 from tfsemcomp.errors import BitstreamError, LimitError, SemCompError
 from tfsemcomp.metrics import fidelity
+from tfsemcomp.serving import manifest
 
 # Operations of a graph that a TPU cannot run, or that draw what no seed fixes there.
 _OUTSIDE_XLA = re.compile(
@@ -58,6 +60,11 @@ class SemCompTestCase(parameterized.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
+        # What the user of this machine has fetched is not there for tests.
+        cache = {manifest.CACHE_VARIABLE: str(self.folder / "cache")}
+        patch = mock.patch.dict(os.environ, cache)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def run_layer_test(
         self, build, inputs, expected_shape: tuple, training_varies: bool = False

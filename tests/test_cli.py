@@ -18,6 +18,7 @@ from absl.testing import parameterized
 from PIL import Image
 
 from tests import harness
+from tests.serving import model_folder_server, test_manifest
 from tfsemcomp import bitstream, cli, errors, images
 from tfsemcomp.codecs import base
 from tfsemcomp.evaluation import observers
@@ -608,6 +609,24 @@ class ListsTest(CliTestCase):
         self.assertEqual(model["card"], card)
         with mock.patch.dict(os.environ, {"TFSEMCOMP_MODELS": str(self.folder / "x")}):
             self.refuse(1, "MANIFEST.json", "models")
+
+    def test_models_are_fetched(self):
+        served = self.folder / "served"
+        served.mkdir()
+        test_manifest.write_model(served, "far")
+        with (
+            mock.patch.dict(os.environ, {"no_proxy": "127.0.0.1"}),
+            model_folder_server.serve(model_folder_server.Behaviour(served)) as url,
+        ):
+            (model,) = self.succeed("models", "--fetch=far", f"--url={url}")["models"]
+            self.refuse(1, "no model `near`", "models", "--fetch=near", f"--url={url}")
+        self.assertEqual(model["name"], "far")
+        self.assertIn("far", [m["name"] for m in self.succeed("models")["models"]])
+        # It is here now.
+        self.succeed("models", "--fetch=far")
+        self.refuse(1, "TFSEMCOMP_MODELS_URL", "models", "--fetch=near")
+        self.refuse(2, "`url`", "models", f"--url={url}")
+        self.refuse(2, "`fetch`", "models", "--fetch=,")
 
 
 class EvaluateTest(CliTestCase):

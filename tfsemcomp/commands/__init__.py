@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfsemcomp.commands import (
     classify,
+    compare,
     compress,
     conceptual,
     decompress,
@@ -102,7 +103,18 @@ COMMANDS: tuple[Command, ...] = (
         conceptual.run_interpolate,
     ),
     Command("codecs", "List the codecs.", lists.add_nothing, lists.run_codecs),
-    Command("models", "List the trained models.", lists.add_models, lists.run_models),
+    Command(
+        "models",
+        "List the trained models, or fetch one.",
+        lists.add_models,
+        lists.run_models,
+    ),
+    Command(
+        "compare",
+        "Show photos as content-aware and as plain JPEGs of the same bytes.",
+        compare.add_arguments,
+        compare.run,
+    ),
     Command(
         "export",
         "Write models to where TF Serving hosts them.",

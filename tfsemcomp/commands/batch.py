@@ -181,6 +181,7 @@ class Progress:
             self._bar = tqdm.tqdm(
                 total=total, unit=self._unit, leave=False, file=sys.stderr
             )
+        self._bar.total = total
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""`tfsemcomp codecs`, `models` and `info`: what is here and what a file holds."""
+"""`tfsemcomp codecs`, `models` and `info`: what is here and what a file holds.
+
+`models` also fetches models that are not here yet.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import shared
+from tfsemcomp.commands import batch, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -87,11 +90,27 @@ def add_models(parser: Parser) -> None:
     parser.add_switch(
         "signatures", help="Tell what each model takes and gives, too; runs none."
     )
+    parser.add_flag(
+        "fetch",
+        metavar="NAMES",
+        help="Fetch these models, separated by commas, unless they are here already; "
+        "they stay in TFSEMCOMP_CACHE, default ~/.cache/tfsemcomp.",
+    )
+    parser.add_flag(
+        "url",
+        help="Folder of models to fetch from, http or https: MANIFEST.json and what it "
+        "names. Default: the environment variable TFSEMCOMP_MODELS_URL.",
+    )
 
 
 def run_models(args: argparse.Namespace, console: Console) -> int:
-    """Lists the models."""
-    models = api.list_models()
+    """Lists the models, or those that are to be fetched."""
+    if args.fetch is None:
+        if args.url is not None:
+            raise ValueError("`url` needs `fetch`, which names the models")
+        models = api.list_models()
+    else:
+        models = _fetch(args.fetch, args.url)
     rows = [("MODEL", "VERSION", "CODEC", "PATH")]
     rows += [
         (
@@ -150,6 +169,19 @@ def _signatures(model: ModelInfo) -> tuple[dict[str, Any], str]:
         ):
             lines += [f"    {side} {k}: {t}" for k, t in sorted(tensors.items())]
     return facts, "\n".join(lines)
+
+
+def _fetch(names: str, url: str | None) -> list[ModelInfo]:
+    from tfsemcomp.serving import fetching
+
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    if not listed:
+        raise ValueError("`fetch` must name at least one model")
+    progress = batch.Progress("B")
+    try:
+        return [fetching.fetch(name, url, on_bytes=progress.show) for name in listed]
+    finally:
+        progress.close()
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

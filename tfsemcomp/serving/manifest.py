@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import pathlib
-import sys
 
+from tfsemcomp import installed
 from tfsemcomp.errors import ModelMismatchError, SemCompError
 
 ENVIRONMENT_VARIABLE = "TFSEMCOMP_MODELS"
+CACHE_VARIABLE = "TFSEMCOMP_CACHE"
 MANIFEST = "MANIFEST.json"
 CARD = "card.json"
 _SCHEMA = 1
@@ -65,23 +66,77 @@ def models_folder() -> pathlib.Path:
     Raises:
         SemCompError: if none of them has a manifest.
     """
-    beside = pathlib.Path(__file__).resolve().parents[2] / "saved_models"
-    installed = pathlib.Path(sys.prefix) / "share" / "tfsemcomp" / "saved_models"
+    folder = _shipped_folder()
+    if folder is None:
+        raise SemCompError(
+            f"no {MANIFEST} in {' or '.join(map(str, _candidates()))}: set "
+            f"{ENVIRONMENT_VARIABLE} to the folder of models, or install tfsemcomp "
+            "again."
+        )
+    return folder
+
+
+def _shipped_folder() -> pathlib.Path | None:
+    whole = (path for path in _candidates() if (path / MANIFEST).is_file())
+    return next(whole, None)
+
+
+def _candidates() -> list[pathlib.Path]:
+    """Where the shipped models may lie."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    candidates = [pathlib.Path(named)] if named else [beside, installed]
-    for folder in candidates:
-        if (folder / MANIFEST).is_file():
-            return folder
-    raise SemCompError(
-        f"no {MANIFEST} in {' or '.join(map(str, candidates))}: set "
-        f"{ENVIRONMENT_VARIABLE} to the folder of models, or install tfsemcomp again."
-    )
+    return [pathlib.Path(named)] if named else installed.places("saved_models")
+
+
+def cache_folder() -> pathlib.Path:
+    """The folder of fetched models, laid out like that of the shipped ones.
+
+    It is `models` below the folder that the environment variable TFSEMCOMP_CACHE
+    names, or below `tfsemcomp` in the user's cache. It need not exist.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return pathlib.Path(named) / "models"
+    user = os.environ.get("XDG_CACHE_HOME")
+    base = pathlib.Path(user) if user else pathlib.Path.home() / ".cache"
+    return base / "tfsemcomp" / "models"
 
 
 def list_models() -> list[ModelInfo]:
-    """All models of the manifest, sorted by name."""
-    folder = models_folder()
-    return [_from_entry(folder, *item) for item in sorted(_read(folder).items())]
+    """All models that are here, sorted by name.
+
+    They are those of `models_folder` and those that were fetched. Of two with one name
+    the shipped one counts, unless its files were left out, and a fetched model is the
+    default of its system only where none is shipped.
+
+    Raises:
+        SemCompError: if there is neither; ModelMismatchError for a damaged manifest.
+    """
+    fetched = _models_of(cache_folder())
+    shipped: dict[str, ModelInfo] = {}
+    # A folder that somebody named must be there.
+    if os.environ.get(ENVIRONMENT_VARIABLE) or not fetched or _shipped_folder():
+        shipped = _models_of(models_folder())
+    taken = {model.system for model in shipped.values() if model.default}
+    models = dict(shipped)
+    for name, model in fetched.items():
+        if name not in shipped:
+            default = model.default and model.system not in taken
+            models[name] = dataclasses.replace(model, default=default)
+        elif not (shipped[name].path / "saved_model.pb").is_file():
+            models[name] = dataclasses.replace(
+                shipped[name], path=model.path, card=model.card
+            )
+    return [model for _, model in sorted(models.items())]
+
+
+def shipped_entries() -> dict[str, dict]:
+    """The entries of the manifest of `models_folder` by name; none if there is none.
+
+    Raises:
+        ModelMismatchError: if the file is no manifest.
+    """
+    folder = _shipped_folder()
+    return {} if folder is None else read(folder)
 
 
 def find(name: str | os.PathLike) -> ModelInfo:
@@ -98,8 +153,8 @@ def find(name: str | os.PathLike) -> ModelInfo:
     models = {model.name: model for model in list_models()}
     if str(name) not in models:
         raise SemCompError(
-            f"no model `{name}`; there are {', '.join(models)}. A path must hold "
-            "saved_model.pb."
+            f"no model `{name}`; there are {', '.join(models)}. `tfsemcomp models "
+            "--fetch=NAME` fetches others; a path must hold saved_model.pb."
         )
     return models[str(name)]
 
@@ -165,7 +220,7 @@ def add(folder: pathlib.Path, card: dict, default: bool) -> None:
     root = folder / name
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     (root / CARD).write_text(text, encoding="utf-8")
-    models = _read(folder) if (folder / MANIFEST).is_file() else {}
+    models = read(folder)
     for entry in models.values():
         if default and entry["system"] == card["system"]:
             entry["default"] = False
@@ -180,6 +235,16 @@ def add(folder: pathlib.Path, card: dict, default: bool) -> None:
             if path.is_file()
         },
     }
+    write(folder, models)
+
+
+def write(folder: pathlib.Path, models: dict[str, dict]) -> None:
+    """Writes the manifest of a folder, all at once.
+
+    Args:
+        folder: it is there.
+        models: the entries by name, as `read` gives them.
+    """
     text = json.dumps({"schema": _SCHEMA, "models": models}, indent=1, sort_keys=True)
     temporary = folder / f".{MANIFEST}.{os.getpid()}"
     temporary.write_text(text + "\n", encoding="utf-8")
@@ -208,18 +273,41 @@ def sha256(path: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
-def _read(folder: pathlib.Path) -> dict[str, dict]:
+def read(folder: pathlib.Path) -> dict[str, dict]:
+    """The entries of a folder's manifest by name; none if it has no manifest.
+
+    Raises:
+        ModelMismatchError: if the file is no manifest.
+    """
     path = folder / MANIFEST
+    return parse(path.read_bytes(), str(path)) if path.is_file() else {}
+
+
+def parse(data: bytes, where: str) -> dict[str, dict]:
+    """The entries of a manifest by name.
+
+    Args:
+        data: contents of the file.
+        where: what to call it in messages.
+    Raises:
+        ModelMismatchError: if they are none.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        schema, models = content["schema"], content["models"]
+        content = json.loads(data.decode("utf-8"))
+        schema, models = content["schema"], dict(content["models"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelMismatchError(f"{path}: not a manifest ({error}).") from error
+        raise ModelMismatchError(f"{where}: not a manifest ({error}).") from error
     if schema != _SCHEMA:
         raise ModelMismatchError(
-            f"{path}: schema {schema}, but this tfsemcomp reads {_SCHEMA}; update it."
+            f"{where}: schema {schema}, but this tfsemcomp reads {_SCHEMA}; update it."
         )
     return models
+
+
+def _models_of(folder: pathlib.Path) -> dict[str, ModelInfo]:
+    return {
+        name: _from_entry(folder, name, entry) for name, entry in read(folder).items()
+    }
 
 
 def _from_entry(folder: pathlib.Path, name: str, entry: dict) -> ModelInfo:

@@ -1,0 +1,1 @@
+"""What mkdocs.yml needs beside mkdocs: pages from outside docs/, our docstrings."""

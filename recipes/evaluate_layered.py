@@ -5,7 +5,7 @@ Run:    python recipes/evaluate_layered.py --data=records/captions:test \
             --qualities=1,2,3,4 --backbone=FILE.npz --out=results/layered
 Cost:   not timed on a free machine yet; a photo takes 4 files a quality, 8 more
         captions, and one file a quality of hyperprior.
-Result: OUT/evaluation.json and .md.
+Result: OUT/evaluation.json and .md; with `--card` the figures in the model's card.
 
 Pictures are read back from their files; bytes are those of whole files, cut after the
 layer (`truncate`). Told are, as means over photos:
@@ -36,9 +36,10 @@ from tfsemcomp import bitstream, images, metrics
 from tfsemcomp.codecs import base, conceptual_structure
 from tfsemcomp.data import reading, records
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import bd_rate, markdown, provenance
+from tfsemcomp.evaluation import bd_rate, markdown, model_cards, provenance
 from tfsemcomp.evaluation.curves import Curve
 from tfsemcomp.evaluation.rulers import Ruler
+from tfsemcomp.serving import manifest
 
 _DATA = flags.DEFINE_string("data", None, "folder:split of records.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder of photos, in place of records.")
@@ -55,6 +56,7 @@ _BACKBONE = flags.DEFINE_string(
 )
 _LIMIT = flags.DEFINE_integer("limit", None, "The first so many photos only.", 1)
 _OUT = flags.DEFINE_string("out", "results/layered", "Folder for the results.")
+_CARD = flags.DEFINE_boolean("card", False, "Enter figures in the model's card.")
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two photos, one quality, to OUT/smoke.")
 
 LAYERS = (1, 2, 3)
@@ -417,6 +419,16 @@ def main(argv: list[str]) -> None:
     images.write_atomic(out / "evaluation.md", text.encode("utf-8"))
     content = json.dumps(result, indent=1) + "\n"
     images.write_atomic(out / "evaluation.json", content.encode("utf-8"))
+    if _CARD.value and not _SMOKE.value:
+        facts = {"data": f"{len(chosen)} photos of {_DATA.value or _IMAGES.value}"}
+        kept = ("backbone", "qualities", "anchor", "bd_rate", "captions")
+        facts |= {name: result[name] for name in kept}
+        model = (
+            manifest.default_model(codec.name)
+            if _MODEL.value is None
+            else manifest.find(_MODEL.value)
+        )
+        model_cards.enter_results({model.name: facts})
     print(text)
 
 

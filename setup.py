@@ -102,6 +102,7 @@ setup(
     package_data={
         "tfsemcomp.entropy": ["*.npz"],
         "tfsemcomp.evaluation": ["anchor_data/*", "page/*"],
+        "tfsemcomp.demo": ["assets/*"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -70,6 +70,16 @@ def theme() -> gr.themes.Base:
         font=_FAMILY,
         font_mono=_MONOSPACE,
         radius_size="lg",
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_title_background_fill="none",
+        block_title_padding="0",
+        block_title_text_color="*body_text_color",
+        block_title_text_weight="650",
+        block_label_background_fill="none",
+        block_label_text_color="*body_text_color",
+        block_label_text_weight="650",
     )
 
 
@@ -336,6 +346,8 @@ def _connect(actions: _Actions, session: gr.State, asked: _Asked, seen: _Seen) -
         [session, *wishes],
         results,
         api_name="compress",
+        # On a phone the pictures are below the button.
+        scroll_to_output=True,
         show_progress_on=seen.slider,
     )
     # The last of many moves counts.
@@ -514,7 +526,10 @@ class _Actions:
             (original, picture),
             words.tiles(result),
             words.chunks(result),
-            gr.update(maximum=result.layers, value=result.shown, visible=layered),
+            # Gradio's sliders have no single place.
+            gr.update(
+                maximum=max(2, result.layers), value=result.shown, visible=layered
+            ),
             gr.update(value=words.layer_line(result), visible=layered),
             result.caption or "",
             gr.update(value=file, interactive=True),

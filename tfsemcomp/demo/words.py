@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 from tfsemcomp import metrics
-from tfsemcomp.demo import studio
 from tfsemcomp.demo.catalogue import Entry
 from tfsemcomp.demo.studio import Photo, Result
 
@@ -80,11 +79,9 @@ def chunks(result: Result) -> str:
 
 
 def layer_line(result: Result) -> str:
-    """Which layers are shown, by the chunks in them."""
-    last = result.shown - 1
-    kinds = [c["type"] for c in result.facts["chunks"] if c["layer"] == last]
-    text = f"{result.shown} of {result.layers} layers"
-    return f"{text}, up to {', '.join(kinds)}" if kinds else text
+    """How many layers are shown, and of what."""
+    kinds = dict.fromkeys(chunk["type"] for chunk in result.facts["chunks"])
+    return f"Shown: {result.shown} of {result.layers} layers ({', '.join(kinds)})"
 
 
 def codec_line(entry: Entry) -> str:
@@ -132,7 +129,5 @@ def _smaller(bpp: float) -> str:
 
 
 def _quality(result: Result) -> str:
-    """The quality that a target came to."""
-    if result.quality is None or result.wish.rate == "quality":
-        return studio.RATES[result.wish.rate].replace("target_", "wanted in ")
-    return f"quality {result.quality:g}"
+    """The quality that was asked for, or that a target came to."""
+    return "" if result.quality is None else f"quality {result.quality:g}"

@@ -1,6 +1,7 @@
 // The painter of ROI maps: cells over a photo, 255 (red) matters most, 0 (blue) least.
 // props.photo: the photo as a data: address; props.start: the map to begin with, as
 // "WIDTHxHEIGHT:" and base64; props.value: the map once somebody painted, else "".
+const LONGEST = 640; // side of the canvas in pixels
 const canvas = element.querySelector("canvas");
 const context = canvas.getContext("2d");
 const size = element.querySelector("input");
@@ -24,10 +25,11 @@ function encode() {
 function draw() {
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (!cells || !photo.naturalWidth) return;
-  canvas.width = photo.naturalWidth;
-  canvas.height = photo.naturalHeight;
+  const scale = LONGEST / Math.max(photo.naturalWidth, photo.naturalHeight);
+  canvas.width = Math.max(1, Math.round(scale * photo.naturalWidth));
+  canvas.height = Math.max(1, Math.round(scale * photo.naturalHeight));
   context.filter = "grayscale(1)";
-  context.drawImage(photo, 0, 0);
+  context.drawImage(photo, 0, 0, canvas.width, canvas.height);
   context.filter = "none";
   const layer = document.createElement("canvas");
   layer.width = columns;

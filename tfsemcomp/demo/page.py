@@ -220,7 +220,7 @@ def _lay_out_result() -> _Seen:
             interactive=False,
             show_label=False,
             container=False,
-            max_height=460,
+            max_height=430,
             buttons=["fullscreen"],
             elem_id="demo-slider",
         )

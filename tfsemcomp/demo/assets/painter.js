@@ -121,4 +121,5 @@ element.querySelector("button[data-again]").addEventListener("click", () => {
 photo.addEventListener("load", draw);
 choose(buttons[0]);
 load();
-watch(["photo", "start"], load);
+// One text: Gradio takes each quoted name for an event.
+watch("photo start".split(" "), load);

@@ -1,11 +1,13 @@
 import asyncio
 import json
+import pathlib
 
 from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase
 from tfsemcomp.demo.gate import Gate
 
+FOLDER = pathlib.Path("/tmp/x/cache")
 UPLOAD_BYTES = 1000
 _OPEN = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -40,7 +42,8 @@ def ask(
         size = len(body or b"") if length is None else length
         headers.append((b"content-length", str(size).encode()))
     scope = {"type": "http", "path": path, "method": method, "headers": headers}
-    asyncio.run(Gate(behind, UPLOAD_BYTES, local)(scope, receive, send))
+    gate = Gate(behind, FOLDER, UPLOAD_BYTES, local)
+    asyncio.run(gate(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], came[0] if came else b"", found
 
@@ -69,7 +72,12 @@ class GateTest(SemCompTestCase):
         "/gradio_api/file=http%253A//example.com/a.png",
         "/gradio_api/file=/tmp/../etc/passwd",
         "/gradio_api/file=/tmp/%2e%2e/etc/passwd",
-        "/gradio_api/file=/tmp/a\0.png",
+        "/gradio_api/file=/tmp/x/cache/a\0.png",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=%2Fetc%2Fpasswd",
+        "/gradio_api/file=/tmp/x/cache/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/gradio_api/file=/tmp/x/cache/..%5c..%5cetc",
+        "/gradio_api/file=/tmp/x/cache",
         "/file=/etc/passwd",
         "/file/etc/passwd",
         "/assets/../../etc/passwd",
@@ -100,7 +108,9 @@ class GateTest(SemCompTestCase):
         self.assertEqual(ask(path, method, b"{}")[0], 404)
 
     def test_bodies_come_through_whole(self):
-        body = json.dumps({"data": [{"path": "/cache/a.png"}, "http://x"]}).encode()
+        body = json.dumps(
+            {"data": [{"path": "/tmp/x/cache/a.png"}, "http://x"]}
+        ).encode()
         status, came, _ = ask("/gradio_api/queue/join", "POST", body)
         self.assertEqual((status, came), (200, body))
 
@@ -108,8 +118,13 @@ class GateTest(SemCompTestCase):
         {"path": "http://example.com/a.png"},
         {"path": "https://169.254.169.254/", "meta": {"_type": "gradio.FileData"}},
         {"path": " FTP://example.com/"},
+        {"path": "/etc/passwd"},
+        {"path": "/tmp/x/cache/../a.png"},
+        {"path": "/tmp/x/cache-of-another/a.png"},
+        {"path": "a.png"},
+        {"path": "/tmp/x/cache/a\0.png"},
     )
-    def test_nothing_is_fetched(self, **file):
+    def test_files_must_be_uploaded(self, **file):
         body = json.dumps({"data": [1, {"a": [file]}]}).encode()
         status, came, _ = ask("/gradio_api/queue/join", "POST", body)
         self.assertEqual((status, came), (403, b""))
@@ -145,5 +160,5 @@ class GateTest(SemCompTestCase):
         async def send(message):
             sent.append(message["type"])
 
-        asyncio.run(Gate(None, 1, True)({"type": "websocket"}, None, send))
+        asyncio.run(Gate(None, FOLDER, 1, True)({"type": "websocket"}, None, send))
         self.assertEqual(sent, ["websocket.close"])

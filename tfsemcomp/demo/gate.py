@@ -2,12 +2,15 @@
 
 Gradio's server has many more routes than the page needs: it fetches addresses for its
 callers, records screens, edits its own source. Here only those that the page uses pass,
-requests are short, and browsers are told to load nothing from anywhere else.
+they name no files but those that were uploaded or made, requests are short, and
+browsers are told to load nothing from anywhere else.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -34,7 +37,6 @@ _UPLOAD = f"{_API}/upload"
 _MOST_BYTES = 2**18
 # What surrounds the file in the body of an upload.
 _FORM_BYTES = 2**16
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*:/")
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _HEADERS = {
     "content-security-policy": "default-src 'self' data: blob:; "
@@ -50,13 +52,17 @@ class Gate:
 
     Args:
         app: the one behind it.
+        folder: of the files that were uploaded or made; no others are named.
         upload_bytes: of an uploaded file, at most.
         local: whether requests must name this machine by one of its loopback names, so
             that no page from elsewhere reaches it under a name of its own.
     """
 
-    def __init__(self, app: _App, upload_bytes: int, local: bool) -> None:
+    def __init__(
+        self, app: _App, folder: pathlib.Path, upload_bytes: int, local: bool
+    ) -> None:
         self._app, self._local = app, local
+        self._folder = os.path.realpath(folder)
         self._upload_bytes = upload_bytes
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -70,7 +76,7 @@ class Gate:
         refusal = self._refusal(scope)
         if refusal is None and scope["method"] == "POST" and not _is_upload(scope):
             body = await _read(receive)
-            refusal = _body_refusal(body)
+            refusal = self._body_refusal(body)
             receive = _again(body, receive)
         if refusal is not None:
             await _refuse(send, *refusal)
@@ -84,8 +90,11 @@ class Gate:
         if self._local and _host(headers) not in _LOCAL_NAMES:
             return 403, "this page is for this machine alone"
         pattern = {"GET": _READ, "HEAD": _READ, "POST": _WRITE}.get(method)
-        if pattern is None or not pattern.fullmatch(path) or _leaves(path):
+        if pattern is None or not pattern.fullmatch(path) or _climbs(path):
             return 404, "there is no such page"
+        _, is_file, name = path.partition("/file=")
+        if is_file and not all(map(self._is_own, _decoded(name))):
+            return 404, "there is no such file"
         if method != "POST":
             return None
         length = headers.get(b"content-length", b"")
@@ -95,6 +104,35 @@ class Gate:
         if int(length) > most:
             return 413, f"the request has {int(length)} bytes, the limit is {most}"
         return None
+
+    def _body_refusal(self, body: bytes | None) -> tuple[int, str] | None:
+        """Status and reason, if a body of JSON must not pass."""
+        if body is None:
+            return 413, f"the request has more than {_MOST_BYTES} bytes"
+        if not body:
+            return None
+        try:
+            parts = [json.loads(body)]
+        except (ValueError, RecursionError):
+            return 400, "the request is no JSON"
+        while parts:
+            part = parts.pop()
+            if isinstance(part, dict):
+                path = part.get("path")
+                if isinstance(path, str) and not self._is_own(path):
+                    return 403, "files must be uploaded"
+                parts.extend(part.values())
+            elif isinstance(part, list):
+                parts.extend(part)
+        return None
+
+    def _is_own(self, path: str) -> bool:
+        """Whether a path is that of a file below the folder."""
+        try:
+            real = os.path.realpath(path)
+        except ValueError:
+            return False
+        return os.path.isabs(path) and real.startswith(self._folder + os.sep)
 
 
 def _is_upload(scope: _Scope) -> bool:
@@ -106,36 +144,20 @@ def _host(headers: dict[bytes, bytes]) -> str:
     return re.sub(r":\d+$", "", headers.get(b"host", b"").decode("latin-1").lower())
 
 
-def _leaves(path: str) -> bool:
-    """Whether a path climbs to a parent or names another host, encoded or not."""
-    for _ in range(3):
-        name = path.partition("/file=")[2]
-        if ".." in path.split("/") or _SCHEME.match(name) or name.startswith("//"):
-            return True
-        path = urllib.parse.unquote(path)
-    return "\0" in path
+def _climbs(path: str) -> bool:
+    """Whether a path has a step to a parent, encoded or not."""
+    return any(
+        ".." in step.replace("\\", "/").split("/") or "\0" in step
+        for step in _decoded(path)
+    )
 
 
-def _body_refusal(body: bytes | None) -> tuple[int, str] | None:
-    """Whether a body of JSON asks the server to fetch something."""
-    if body is None:
-        return 413, f"the request has more than {_MOST_BYTES} bytes"
-    if not body:
-        return None
-    try:
-        parts = [json.loads(body)]
-    except (ValueError, RecursionError):
-        return 400, "the request is no JSON"
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            path = part.get("path")
-            if isinstance(path, str) and _SCHEME.match(path.strip()):
-                return 403, "files must be uploaded, nothing is fetched"
-            parts.extend(part.values())
-        elif isinstance(part, list):
-            parts.extend(part)
-    return None
+def _decoded(path: str) -> list[str]:
+    """A path as it is, and as those read it who decode it once more."""
+    found = [path]
+    while (path := urllib.parse.unquote(path)) != found[-1]:
+        found.append(path)
+    return found
 
 
 async def _read(receive: _Receive) -> bytes | None:

@@ -17,6 +17,8 @@ from tfsemcomp.demo.bounds import Bounds
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7860
 _START_SECONDS = 60
+_CACHE = "cache"
+_PRIVATE = ("/etc", "/proc", "/sys", "/var/log")
 
 
 class Server:
@@ -74,7 +76,7 @@ def serve(
             prefix="tfsemcomp-demo-", ignore_cleanup_errors=True
         )
         folder = pathlib.Path(stack.enter_context(temporary))
-        stack.enter_context(_gradio_settings(folder / "cache"))
+        stack.enter_context(_gradio_settings(folder / _CACHE))
         server, thread = _start(bounds, folder, listener, is_local(host), stack)
         stack.callback(thread.join)
         stack.callback(setattr, server, "should_exit", True)
@@ -108,7 +110,7 @@ def _start(
         footer_links=[],
         run_history=False,
         allowed_paths=[],
-        blocked_paths=[str(files)],
+        blocked_paths=_blocked(folder),
         show_error=True,
         max_file_size=bounds.upload_bytes,
         ssr_mode=False,
@@ -118,9 +120,11 @@ def _start(
         theme=page.theme(),
         css=page.style(),
     )
+    # Without it Gradio takes any file of this machine for an uploaded one.
+    blocks.has_launched = True
     server = uvicorn.Server(
         uvicorn.Config(
-            gate.Gate(app, bounds.upload_bytes, local),
+            gate.Gate(app, folder / _CACHE, bounds.upload_bytes, local),
             log_level="error",
             ws="none",
             timeout_graceful_shutdown=1,
@@ -138,6 +142,13 @@ def _start(
     if not server.started:
         raise errors.SemCompError("the page's server did not start; see --verbose")
     return server, thread
+
+
+def _blocked(folder: pathlib.Path) -> list[str]:
+    """Folders that Gradio hands nothing out from, whatever else it would allow."""
+    folders = [pathlib.Path.cwd(), pathlib.Path.home(), *map(pathlib.Path, _PRIVATE)]
+    own = folder.resolve()
+    return [str(path) for path in folders if not own.is_relative_to(path.resolve())]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -72,11 +72,14 @@ EXTRAS = {
         # Newer ones need protobuf 5, which TensorFlow 2.14 does not take.
         "tensorflow-metadata<1.16",
     ],
+    # The page of `tfsemcomp demo`. It holds Pillow below its newest release.
+    "demo": ["gradio>=6.31,<7"],
     "serving": ["tensorflow-serving-api>=2.14.1,<2.15"],
 }
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
     *EXTRAS["train"],
+    *EXTRAS["demo"],
     # Newer ones hold Pillow, and with it our codecs, below its newest release.
     "apache-beam>=2.70,<2.71",
     # tensorflow_datasets.testing imports it.
@@ -86,6 +89,8 @@ EXTRAS["dev"] = [
     "psnr-hvsm>=0.2",
     "ruff>=0.6",
     "scikit-image>=0.22",
+    # Steers Debian's Chromium, where that is installed.
+    "selenium>=4.20,<5",
     "sewar>=0.4.6",
     "tifffile>=2023.4",
 ]

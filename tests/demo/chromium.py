@@ -30,7 +30,7 @@ _OPTIONS = (
     "--disable-component-update",
     "--no-proxy-server",
 )
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 300
 _POLL_SECONDS = 0.1
 
 

@@ -52,16 +52,17 @@ def client_of(url: str) -> Iterator["Client"]:
     import gradio_client
 
     with tempfile.TemporaryDirectory() as folder:
-        yield Client(
-            gradio_client.Client(url, verbose=False, download_files=folder), url
+        client = gradio_client.Client(
+            url, verbose=False, download_files=folder, analytics_enabled=False
         )
+        yield Client(client)
 
 
 class Client:
     """Opens photos and presses buttons, as the page does."""
 
-    def __init__(self, client: Any, url: str) -> None:
-        self._client, self._url = client, url
+    def __init__(self, client: Any) -> None:
+        self._client = client
 
     def open(self, path: str, method: str = "uniform") -> list[Any]:
         """Uploads a photo; returns what the page shows of it."""

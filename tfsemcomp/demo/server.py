@@ -69,14 +69,15 @@ def serve(
         UnavailableError: without the extra `demo`.
         SemCompError: if the address cannot be had, or the server does not start.
     """
-    check_installed()
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen(host, port))
         temporary = tempfile.TemporaryDirectory(
             prefix="tfsemcomp-demo-", ignore_cleanup_errors=True
         )
         folder = pathlib.Path(stack.enter_context(temporary))
+        # Some are read when Gradio is imported.
         stack.enter_context(_gradio_settings(folder / _CACHE))
+        check_installed()
+        listener = stack.enter_context(_listen(host, port))
         server, thread = _start(bounds, folder, listener, is_local(host), stack)
         stack.callback(thread.join)
         stack.callback(setattr, server, "should_exit", True)
@@ -172,6 +173,7 @@ def _gradio_settings(cache: pathlib.Path) -> Iterator[None]:
         "GRADIO_TEMP_DIR": str(cache),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)

@@ -1,6 +1,8 @@
 """The command `demo`: what it takes, what it warns of, and what it cannot do."""
 
 import contextlib
+import os
+import signal
 import socket
 import unittest
 from unittest import mock
@@ -48,6 +50,25 @@ class DemoCommandTest(CliTestCase):
         self.assertEqual((bounds.seconds, bounds.workers), (3, 1))
         self.refuse(2, "`workers`", "demo", "--workers=0")
         self.refuse(2, "`pixels`", "demo", "--max_pixels=-1")
+
+    def test_the_signal_of_service_managers_ends_it_tidily(self):
+        before = signal.getsignal(signal.SIGTERM)
+        left = []
+
+        @contextlib.contextmanager
+        def served(*_):
+            try:
+                yield mock.Mock(
+                    url="x", wait=lambda: os.kill(os.getpid(), signal.SIGTERM)
+                )
+            finally:
+                left.append(True)
+
+        with mock.patch.object(server, "serve", served):
+            status, _, err = self.run_cli("demo")
+        self.assertEqual((status, err), (130, "error: interrupted\n"))
+        self.assertEqual(left, [True])
+        self.assertEqual(signal.getsignal(signal.SIGTERM), before)
 
     def test_without_gradio(self):
         with mock.patch.dict("sys.modules", {"gradio": None}):

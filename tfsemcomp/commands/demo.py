@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfsemcomp.commands.console import Console
@@ -73,7 +76,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Serves the page until Ctrl-C."""
+    """Serves the page until Ctrl-C or SIGTERM."""
     from tfsemcomp import bitstream
     from tfsemcomp.demo import bounds as demo_bounds
     from tfsemcomp.demo import server
@@ -90,7 +93,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"others reach the page at {args.host}, without a password; leave --host "
             "out to keep it on this machine"
         )
-    with server.serve(bounds, args.host, args.port) as running:
+    with _tidy_end(), server.serve(bounds, args.host, args.port) as running:
         console.result({"url": running.url}, f"{running.url} (Ctrl-C stops the server)")
         running.wait()
     return 0
+
+
+@contextlib.contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Makes the signal of service managers do what Ctrl-C does, so that files go."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

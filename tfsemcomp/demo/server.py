@@ -9,7 +9,9 @@ import pathlib
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 from tfsemcomp import errors
 from tfsemcomp.demo.bounds import Bounds
@@ -17,6 +19,7 @@ from tfsemcomp.demo.bounds import Bounds
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7860
 _START_SECONDS = 60
+_POLL_SECONDS = 0.05
 _CACHE = "cache"
 _PRIVATE = ("/etc", "/proc", "/sys", "/var/log")
 
@@ -91,7 +94,7 @@ def _start(
     listener: socket.socket,
     local: bool,
     stack: contextlib.ExitStack,
-):
+) -> tuple[Any, threading.Thread]:
     """Lays out the page and runs its server in a thread."""
     import fastapi
     import gradio
@@ -135,11 +138,9 @@ def _start(
         target=server.run, kwargs={"sockets": [listener]}, daemon=True
     )
     thread.start()
-    started = threading.Event()
-    for _ in range(_START_SECONDS * 20):
-        if server.started or not thread.is_alive():
-            break
-        started.wait(0.05)
+    end = time.monotonic() + _START_SECONDS
+    while not server.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
     if not server.started:
         raise errors.SemCompError("the page's server did not start; see --verbose")
     return server, thread

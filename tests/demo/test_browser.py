@@ -95,6 +95,7 @@ class BrowserTest(clients.PageTestCase):
     def test_painting_the_map(self):
         window = self.open()
         canvas = window.find("#demo-painter canvas")
+        window.wait_for(lambda: canvas.get_attribute("height") == "427", "the map")
         self.compress(window)
         plain = self.download(window, "#demo-file", "a photo-msroi_jpeg.jpg")
         pathlib.Path(self.folder / "a photo-msroi_jpeg.jpg").unlink()

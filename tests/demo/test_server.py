@@ -41,16 +41,15 @@ class PageTest(clients.PageTestCase):
         import gradio_client
 
         path = self.file(data, "wrong.png")
-        self.refuse(pattern, "open", gradio_client.handle_file(path), "uniform")
+        self.refuse(pattern, "open", gradio_client.handle_file(path))
 
     @parameterized.parameters(*SHIPPED, "jpeg", "webp")
     def test_upload_compress_download(self, codec):
         path = self.file(pictures.png())
-        slider, *_, line, painter = self.client.open(path)
+        slider, *_, line = self.client.open(path)
         opened = pictures.pixels_of(pathlib.Path(slider[0]).read_bytes())
         np.testing.assert_array_equal(opened, pictures.photo().pixels)
         self.assertIn("96\u00d764", line)
-        self.assertStartsWith(painter["props"]["photo"], "data:image/jpeg;base64,")
         shown = self.client.compress(codec)
         data = shown.file.read_bytes()
         self.assertEqual(shown.file.stem, f"a photo-{codec}")
@@ -72,6 +71,10 @@ class PageTest(clients.PageTestCase):
 
     def test_painted_maps_reach_the_codec(self):
         self.client.open(self.file(pictures.png()))
+        drawn = self.client.press("draw_map", "centre")["props"]
+        self.assertStartsWith(drawn["photo"], "data:image/jpeg;base64,")
+        begin = maps.from_text(drawn["start"], pictures.photo().pixels)
+        self.assertGreater(begin[32, 48], begin[0, 0])
         painted = np.zeros((64, 96), np.float32)
         painted[16:48, 16:48] = 1
         files = [
@@ -183,7 +186,7 @@ class PageTest(clients.PageTestCase):
         for path in (secret, "/etc/passwd", f"{self.url}/favicon.ico"):
             file = {"path": path, "meta": {"_type": "gradio.FileData"}}
             status, body = clients.post(
-                f"{self.url}/gradio_api/run/open", {"data": [file, "uniform"]}
+                f"{self.url}/gradio_api/run/open", {"data": [file]}
             )
             self.assertGreaterEqual(status, 400, path)
             self.assertNotIn(b"96\u00d764", body)
@@ -195,7 +198,7 @@ class PageTest(clients.PageTestCase):
             for path in (f"/gradio_api/file={other}", f"/gradio_api/proxy={other}"):
                 self.assertEqual(clients.get(self.url + path)[0], 404)
             file = {"path": other, "meta": {"_type": "gradio.FileData"}}
-            for data in ([file, "uniform"], ["uniform", file]):
+            for data in ([file], [{"a": file}]):
                 status, _ = clients.post(
                     f"{self.url}/gradio_api/run/open", {"data": data}
                 )

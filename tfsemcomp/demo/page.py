@@ -329,12 +329,19 @@ def _connect(actions: _Actions, session: gr.State, asked: _Asked, seen: _Seen) -
         api_name="choose_rate",
         show_progress="hidden",
     )
-    asked.file.upload(
+    opened = asked.file.upload(
         actions.open,
-        [asked.file, seen.method],
-        [*results, seen.photo_line, seen.painter],
+        [asked.file],
+        [*results, seen.photo_line],
         api_name="open",
         show_progress_on=seen.slider,
+    )
+    # The photo is seen before a network has looked at it.
+    opened.success(
+        actions.draw_map,
+        [session, seen.method],
+        [seen.painter],
+        api_name="draw_first_map",
     )
     seen.method.input(
         actions.draw_map, [session, seen.method], [seen.painter], api_name="draw_map"
@@ -432,7 +439,7 @@ class _Actions:
         return tuple(gr.update(visible=rate == name) for name in studio.RATES)
 
     @_told
-    def open(self, path: str | None, method: str) -> tuple[Any, ...]:
+    def open(self, path: str | None) -> tuple[Any, ...]:
         """Opens an uploaded photo."""
         photo = self._work.run(self._open, path)
         picture = self._shelf.put(f"{photo.name}.png", _png(photo.pixels))
@@ -447,7 +454,6 @@ class _Actions:
             gr.update(value=None, interactive=False),
             gr.update(value=None, interactive=False),
             words.photo_line(photo),
-            self._work.run(self._painter, photo, method),
         )
 
     @_told

@@ -85,12 +85,15 @@ EXTRAS = {
         # Newer ones need protobuf 5, which TensorFlow 2.14 does not take.
         "tensorflow-metadata<1.16",
     ],
+    # The page of `tfsemcomp demo`. It holds Pillow below its newest release.
+    "demo": ["gradio>=6.31,<7"],
     "serving": ["tensorflow-serving-api>=2.14.1,<2.15"],
 }
 EXTRAS["dev"] = [
     *EXTRAS["bench"],
     *EXTRAS["docs"],
     *EXTRAS["train"],
+    *EXTRAS["demo"],
     *EXTRAS["serving"],
     # Newer ones hold Pillow, and with it our codecs, below its newest release.
     "apache-beam>=2.70,<2.71",
@@ -106,6 +109,8 @@ EXTRAS["dev"] = [
     "psnr-hvsm>=0.2",
     "ruff>=0.6",
     "scikit-image>=0.22",
+    # Steers Debian's Chromium, where that is installed.
+    "selenium>=4.20,<5",
     # build without isolation takes these from here.
     "setuptools>=65",
     "sewar>=0.4.6",
@@ -127,6 +132,7 @@ setup(
     package_data={
         "tfsemcomp.entropy": ["*.npz"],
         "tfsemcomp.evaluation": ["anchor_data/*", "page/*"],
+        "tfsemcomp.demo": ["assets/*"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -16,6 +16,7 @@ from tfsemcomp.commands import (
     compress,
     conceptual,
     decompress,
+    demo,
     evaluate,
     export,
     lists,
@@ -129,5 +130,11 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "report", "Make one page of results.", evaluate.add_report, evaluate.run_report
+    ),
+    Command(
+        "demo",
+        "Open a page to try codecs with photos.",
+        demo.add_arguments,
+        demo.run,
     ),
 )

@@ -106,7 +106,7 @@ def contrast_map(pixels: np.ndarray) -> np.ndarray:
         for scale in (0.01, 0.02, 0.04):
             centre = blur(channel, scale * side)
             total += np.abs(centre - blur(channel, 5 * scale * side))
-    return _to_size(_stretch(blur(total, 0.02 * side)), pixels)
+    return to_size(_stretch(blur(total, 0.02 * side)), pixels)
 
 
 def spectral_residual_map(pixels: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def spectral_residual_map(pixels: np.ndarray) -> np.ndarray:
     residual = log - windows.mean(axis=(2, 3))
     back = np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))
     saliency = blur((np.abs(back) ** 2).astype(np.float32), 2.5)
-    return _to_size(_stretch(saliency), pixels)
+    return to_size(_stretch(saliency), pixels)
 
 
 def centre_map(pixels: np.ndarray) -> np.ndarray:
@@ -244,6 +244,21 @@ def check_map(roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return roi
 
 
+def to_size(roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Scales a map to an image.
+
+    Args:
+        roi: float [h,w] in [0, 1].
+        pixels: uint8 [H,W,3], the image.
+    Returns: float32 [H,W] in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    if roi.shape != (height, width):
+        plane = Image.fromarray(roi.astype(np.float32), mode="F")
+        roi = plane.resize((width, height), Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(roi, np.float32), 0, 1)
+
+
 def blur(plane: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian filter with mirrored edges: float32 [H,W], sigma in pixels -> same."""
     radius = min(max(1, round(3 * sigma)), max(1, min(plane.shape) - 1))
@@ -276,7 +291,7 @@ def _network_map(
     network = model if hasattr(model, "call") else _runner(model, server)
     batch = _scaled(pixels, SHORT_SIDE).astype(np.float32)[None]
     result = network.call("analyze", image=batch)[method][0]
-    return _to_size(result, pixels)
+    return to_size(result, pixels)
 
 
 def _runner(model: str | os.PathLike | None, server: str | None) -> Runner:
@@ -337,15 +352,7 @@ def _luma(pixels: np.ndarray) -> np.ndarray:
 def _fitted(path: pathlib.Path, roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     if roi.shape != pixels.shape[:2]:
         logging.info("%s: scaled to the image's size", path)
-    return _to_size(roi, pixels)
-
-
-def _to_size(roi: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    if roi.shape != (height, width):
-        plane = Image.fromarray(roi.astype(np.float32), mode="F")
-        roi = plane.resize((width, height), Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(roi, np.float32), 0, 1)
+    return to_size(roi, pixels)
 
 
 def _stretch(roi: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ tells how the edges were found that the model was trained on: `method` of
 semantics/edges.py, its options (`threshold`, `sigma`, `model`) and the divisor `scale`
 of the map's sides, which `compress` then uses by itself. `--primed` is a file of
 recipes/prime_context_mixing.py for such edges. With `--text_seed` a text comes with a
-byte that chooses the best of 256 pictures of it.
+byte that chooses the best of 256 pictures of it. `--bits` stores the weights of some
+signatures in 16 or 8 bits, which are widened when the model is loaded.
 Signatures and what they take: `tfsemcomp.models.layered_module.LayeredModule`.
 """
 
@@ -50,7 +51,9 @@ _CAPTIONS = flags.DEFINE_list(
     "captions", None, "folder:split pairs of records.", required=True
 )
 _WORDS = flags.DEFINE_integer("words", 20, "Most words of a caption.", 1)
-_HALF = flags.DEFINE_boolean("half", False, "Weights of 16 bits: half the bytes.")
+_BITS = flags.DEFINE_list(
+    "bits", [], "signature=bits pairs, 16 or 8, of weights; default 32."
+)
 _SEED = flags.DEFINE_boolean("text_seed", False, "Texts come with a seed.")
 
 
@@ -76,6 +79,14 @@ def load_layers() -> tuple[
     return both.structure, both.signal
 
 
+def _pair(text: str) -> tuple[str, int]:
+    """Name and number of `--bits`; ValueError if it is none."""
+    name, equals, number = text.partition("=")
+    if not (equals and number.isdecimal()):
+        raise ValueError(f"`--bits` are signature=bits pairs; got '{text}'.")
+    return name, int(number)
+
+
 def main(argv: list[str]) -> None:
     """Writes model, tables, words, card and manifest."""
     del argv
@@ -97,7 +108,7 @@ def main(argv: list[str]) -> None:
         words,
         text.build(captions.of_records(sources), words),
         _EDGES.primed(),
-        _HALF.value,
+        dict(map(_pair, _BITS.value)),
     )
     networks = {
         "captioner": module.captioner,

@@ -55,7 +55,7 @@ class ExportTest(SemCompTestCase):
         np.testing.assert_array_equal(result["quotient"], [2, 0])
         np.testing.assert_array_equal(result["left"], [1, 3])
 
-    def test_weights_in_half_the_bytes(self):
+    def test_weights_in_fewer_bytes(self):
         drawn = np.random.default_rng(1).normal(size=(64, 64))
         kernel = tf.Variable(drawn.astype(np.float32))
         exact = tf.Variable(tf.linspace(tf.constant(1.0, tf.float64), 2.0, 64))
@@ -66,9 +66,12 @@ class ExportTest(SemCompTestCase):
 
         x = np.float32(np.random.default_rng(2).normal(size=(3, 64)))
         sizes, results = [], []
-        for version, half in enumerate(((), ("multiply",)), start=1):
+        for version, bits in enumerate((32, 16, 8), start=1):
             path = export.export(
-                {"multiply": multiply}, self.folder / "m", version, half=half
+                {"multiply": multiply},
+                self.folder / "m",
+                version,
+                bits={"multiply": bits},
             )
             sizes.append((path / "saved_model.pb").stat().st_size)
             runner = LocalRunner(manifest.find(path))
@@ -77,7 +80,17 @@ class ExportTest(SemCompTestCase):
         np.testing.assert_allclose(results[0]["y"], x @ kernel.numpy(), rtol=1e-4)
         rounded = x @ kernel.numpy().astype(np.float16).astype(np.float32)
         np.testing.assert_allclose(results[1]["y"], rounded, rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(results[1]["z"], results[0]["z"])
+        self.assertLess(sizes[2], sizes[0] - 2.8 * kernel.shape.num_elements())
+        step = np.abs(kernel.numpy()).max(axis=0) / 127
+        levels = np.rint(kernel.numpy() / step)
+        np.testing.assert_allclose(results[2]["y"], x @ (levels * step), atol=1e-4)
+        for result in results[1:]:
+            np.testing.assert_array_equal(result["z"], results[0]["z"])
+
+    def test_bits_are_of_signatures_and_known(self):
+        for bits in ({"divide": 4}, {"multiply": 16}):
+            with self.assertRaisesRegex(ValueError, "`bits` must give 32, 16 or 8"):
+                export.export({"divide": Divider().divide}, self.folder, bits=bits)
 
     def test_extras_lie_beside_and_make_another_fingerprint(self):
         prints = set()

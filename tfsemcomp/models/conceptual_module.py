@@ -114,7 +114,7 @@ def export_model(
         version: see `serving.export.export`.
         extras: name -> function that writes a further file, such as primed tables of
             the structure's coder.
-        half: of all signatures, see `serving.export.export`.
+        half: weights of 16 bits in all signatures, see `serving.export.export`.
     Returns: the version folder.
     Raises: as `serving.export.export`.
     """
@@ -122,6 +122,5 @@ def export_model(
     files = {table_files.FILE_NAME: lambda path: table_files.save(path, built)}
     signatures = ConceptualModule(model).signatures()
     files |= dict(extras or {})
-    return export.export(
-        signatures, folder, version, files, half=signatures if half else ()
-    )
+    bits = dict.fromkeys(signatures, 16) if half else None
+    return export.export(signatures, folder, version, files, bits=bits)

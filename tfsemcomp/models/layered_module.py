@@ -188,7 +188,7 @@ def export_module(
     words: Vocabulary,
     text_model: text.TextModel,
     primed: context_mixing.Primed | None = None,
-    half: bool = False,
+    bits: Mapping[str, int] | None = None,
 ) -> pathlib.Path:
     """Saves signatures, tables and vocabulary as `folder`/`version`.
 
@@ -199,8 +199,7 @@ def export_module(
         words: that captioner and text-to-image network know.
         text_model: tables of captions.
         primed: what the coder of lines starts with; None for nothing.
-        half: of all signatures but `hyper_synthesis`, which selects tables, see
-            `serving.export.export`.
+        bits: of the weights of signatures, see `serving.export.export`.
     Returns: the version folder.
     Raises: SemCompError if the networks know other numbers of words, and as
         `serving.export.export`.
@@ -224,9 +223,7 @@ def export_module(
     }
     if primed is not None:
         extras[context_mixing.FILE_NAME] = lambda p: context_mixing.save(p, primed)
-    signatures = module.signatures()
-    halved = [name for name in signatures if half and name != "hyper_synthesis"]
-    return export.export(signatures, folder, version, extras, half=halved)
+    return export.export(module.signatures(), folder, version, extras, bits=bits)
 
 
 def _floats(name: str, *shape: int | None) -> tf.TensorSpec:

@@ -3,11 +3,11 @@
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import convert_to_constants
 
@@ -21,8 +21,9 @@ _FOREIGN = ("PyFunc", "RangeEncoder", "RangeDecoder", "EntropyEncode", "EntropyD
 ENCODED = "encoded"
 SIZE = "size"
 
-# Constants of so many values or more may be kept in 16 bits; the others are no weights.
+# Constants of so many values or more may be kept in fewer bits; others are no weights.
 _LARGE = 64
+_FULL, _HALF, _QUARTER = 32, 16, 8
 
 
 def export(
@@ -31,7 +32,7 @@ def export(
     version: int = 1,
     extras: Mapping[str, Callable[[pathlib.Path], None]] | None = None,
     *,
-    half: Collection[str] = (),
+    bits: Mapping[str, int] | None = None,
 ) -> pathlib.Path:
     """Saves signatures as `folder`/`version`, whole or not at all.
 
@@ -45,20 +46,24 @@ def export(
         version: number of the folder that TF Serving reads, >= 1.
         extras: name -> function that writes a further file of the model, such as its
             tables, at the path that it is given.
-        half: signatures whose float32 weights are stored in 16 bits, which are widened
-            when the graph is loaded: half the bytes, 11 significant binary digits.
-            Nothing that selects tables may depend on such weights.
+        bits: signature -> 16 or 8: in how many bits its float32 weights are stored,
+            which are widened when the graph is loaded. 16 keep 11 significant binary
+            digits; with 8 a matrix or kernel keeps 255 levels for each of its output
+            channels. Others keep 32. What selects tables should, too.
     Returns: the version folder.
     Raises:
         SemCompError: if the folder exists, or the graph holds ops that are not stock.
+        ValueError: if `bits` names no signature, or another number.
     """
+    _check_bits(bits or {}, signatures)
     target = pathlib.Path(folder) / str(version)
     if target.exists():
         raise SemCompError(f"{target}: exists; choose another version or remove it.")
     temporary = target.with_name(f".{version}.{os.getpid()}")
     try:
         frozen = {
-            name: _freeze(call, name in half) for name, call in signatures.items()
+            name: _freeze(call, (bits or {}).get(name, _FULL))
+            for name, call in signatures.items()
         }
         tf.saved_model.save(tf.Module(), str(temporary), signatures=frozen)
         foreign = sorted(op for op in op_names(temporary) if _is_foreign(op))
@@ -136,13 +141,22 @@ def _mirror(pixels: tf.Tensor, size: tf.Tensor, multiple: int) -> tf.Tensor:
     return pixels
 
 
-def _freeze(function: Callable, half: bool) -> Callable:
+def _check_bits(bits: Mapping[str, int], signatures: Mapping[str, Callable]) -> None:
+    for name, number in bits.items():
+        if name not in signatures or number not in (_FULL, _HALF, _QUARTER):
+            raise ValueError(
+                f"`bits` must give {_FULL}, {_HALF} or {_QUARTER} to some of "
+                f"{', '.join(sorted(signatures))}; got {name}: {number}."
+            )
+
+
+def _freeze(function: Callable, bits: int) -> Callable:
     """The same function without variables."""
     concrete = function.get_concrete_function()
     names = sorted(concrete.structured_outputs)
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
-    if half:
-        frozen = _halve(frozen)
+    if bits != _FULL:
+        frozen = _shorten(frozen, bits)
 
     def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(names, frozen(*tensors), strict=True))
@@ -150,8 +164,8 @@ def _freeze(function: Callable, half: bool) -> Callable:
     return tf.function(call, input_signature=function.input_signature)
 
 
-def _halve(frozen: tf.types.experimental.ConcreteFunction) -> Callable:
-    """The same function, its large float32 constants kept in 16 bits."""
+def _shorten(frozen: tf.types.experimental.ConcreteFunction, bits: int) -> Callable:
+    """The same function, its large float32 constants kept in fewer bits."""
     graph = frozen.graph.as_graph_def()
     for node in list(graph.node):
         if (
@@ -160,7 +174,7 @@ def _halve(frozen: tf.types.experimental.ConcreteFunction) -> Callable:
         ):
             values = tf.make_ndarray(node.attr["value"].tensor)
             if values.size >= _LARGE:
-                _widen(node, graph.node.add(), values)
+                _widen(graph, node, values, bits)
     inputs = [tensor.name for tensor in frozen.inputs]
     outputs = [tensor.name for tensor in frozen.outputs]
 
@@ -171,20 +185,39 @@ def _halve(frozen: tf.types.experimental.ConcreteFunction) -> Callable:
     return call
 
 
-def _widen(node: node_def_pb2.NodeDef, constant: node_def_pb2.NodeDef, values) -> None:
-    """Makes a node that held values the cast of a constant that holds them in half."""
-    constant.name = f"{node.name}/half"
-    constant.op = "Const"
-    half = tf.float16.as_datatype_enum
-    constant.attr["dtype"].type = half
-    constant.attr["value"].tensor.CopyFrom(
-        tf.make_tensor_proto(values.astype(np.float16))
-    )
+def _widen(
+    graph: graph_pb2.GraphDef, node: node_def_pb2.NodeDef, values: np.ndarray, bits: int
+) -> None:
+    """Makes a node that held values compute them from a shorter constant."""
     del node.input[:]
     node.attr.clear()
+    # Vectors, such as biases, are few values and have no channels to scale.
+    if bits == _HALF or values.ndim < 2:
+        short = _add_constant(graph, f"{node.name}/half", values.astype(np.float16))
+        _make_cast(node, short, tf.float16)
+        return
+    largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+    step = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    levels = np.rint(values / step).astype(np.int8)
+    cast = graph.node.add(name=f"{node.name}/levels")
+    _make_cast(cast, _add_constant(graph, f"{node.name}/quarter", levels), tf.int8)
+    node.op = "Mul"
+    node.input.extend([cast.name, _add_constant(graph, f"{node.name}/step", step)])
+    node.attr["T"].type = tf.float32.as_datatype_enum
+
+
+def _add_constant(graph: graph_pb2.GraphDef, name: str, values: np.ndarray) -> str:
+    constant = graph.node.add(name=name, op="Const")
+    constant.attr["dtype"].type = tf.as_dtype(values.dtype).as_datatype_enum
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
+    return name
+
+
+def _make_cast(node: node_def_pb2.NodeDef, source: str, dtype: tf.DType) -> None:
+    """Makes a node the float32 of what another one gives."""
     node.op = "Cast"
-    node.input.append(constant.name)
-    node.attr["SrcT"].type = half
+    node.input.append(source)
+    node.attr["SrcT"].type = dtype.as_datatype_enum
     node.attr["DstT"].type = tf.float32.as_datatype_enum
 
 

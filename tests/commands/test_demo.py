@@ -79,4 +79,4 @@ class DemoCommandTest(CliTestCase):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             self.refuse(1, f"port {port}.*--port", "demo", f"--port={port}")
-        self.refuse(1, "--host", "demo", "--host=203.0.113.1", "--port=0")
+        self.refuse(1, "--host", "demo", "--port=70000")

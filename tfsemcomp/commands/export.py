@@ -32,6 +32,11 @@ def add_arguments(parser: Parser) -> None:
         help="Folder to write to: OUT/NAME/VERSION, and OUT/models.config for all that "
         "is in it.",
     )
+    parser.add_switch(
+        "tflite",
+        help="Write the networks of decoders for TensorFlow Lite instead: "
+        "OUT/NAME/VERSION/SIGNATURE.tflite.",
+    )
     parser.add_switch("overwrite", help="Replace versions that are there.")
     parser.add_flag(
         "base_path",
@@ -57,6 +62,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         else:
             found = [_find(name, args, pathlib.Path(scratch)) for name in args.MODEL]
             models = list(dict.fromkeys(found))
+        if args.tflite:
+            return _run_lite(args, console, models)
         for model in models:
             target = args.out / model.name / str(model.version)
             hosting.check_free(target, bool(args.overwrite))
@@ -71,6 +78,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     lines = [f"{path}: {model.name} version {model.version}" for model, path in pairs]
     lines.append(f"{config}: {len(hosted)} models")
     console.result(facts, "\n".join(lines))
+    return 0
+
+
+def _run_lite(
+    args: argparse.Namespace, console: Console, models: list[ModelInfo]
+) -> int:
+    """Exports decoders; with `--all` those of the models that have any."""
+    from tfsemcomp.serving import lite
+
+    if args.all:
+        models = [model for model in models if lite.decoders(model)]
+    facts, lines = [], []
+    for model in models:
+        written, reasons = lite.export_decoders(model, args.out, bool(args.overwrite))
+        facts.append({"name": model.name, "written": written, "left_out": reasons})
+        lines += [f"{path}: {name} of {model.name}" for name, path in written.items()]
+        lines += [f"not written: {reason}" for reason in reasons.values()]
+    console.result({"models": facts}, "\n".join(lines))
     return 0
 
 

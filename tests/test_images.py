@@ -1160,7 +1160,8 @@ class HelpersTest(ImagesTestCase):
 
     def test_reading_logs_what_was_done(self):
         path = self.saved_file("x.png", png(DepthTest.deep, 16, 6))
-        with self.assertLogs(level="INFO") as logs:
+        # Whoever ran a command in this process has set the level of absl's logger.
+        with self.assertLogs("absl", level="INFO") as logs:
             images.read(path)
         self.assertIn("16 bits", logs.output[0])
 

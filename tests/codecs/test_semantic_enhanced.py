@@ -111,7 +111,7 @@ class SemanticEnhancedCodecTest(SemanticTestCase):
         shipped = pathlib.Path(semantic_models.__file__).parents[2] / "saved_models"
         info = next(
             manifest._from_entry(shipped, name, entry)
-            for name, entry in manifest._read(shipped).items()
+            for name, entry in manifest.read(shipped).items()
             if entry["system"] == "hyperprior" and entry["default"]
         )
         root = self.copy_models()

@@ -4,7 +4,9 @@ Paper:  Xu et al., AttnGAN, CVPR 2018, arXiv 1711.10485, section 3.2.
 Run:    python recipes/train_damsm.py --size=small --out=runs/damsm \
             --data=records/captions:train --validation=records/captions:test \
             --vocabulary=runs/text/vocabulary.json --trunk=imagenet
-Cost:   a forward pass of the frozen trunk and two LSTMs over a caption's words a step.
+Cost:   a forward pass of the frozen trunk and two LSTMs over a caption's words a step;
+        `small`: 0.8 s on 2 shared cores. With 900 photos, --steps=240 --ema_momentum=.9
+        has them: averaged weights need some 5 / (1 - momentum) steps to follow.
 Resume: the same command; it goes on from the newest checkpoint in --out.
 Result: OUT/model.weights.h5, OUT/run.json and OUT/vocabulary.json; then
         recipes/train_text_to_image.py.

@@ -60,9 +60,7 @@ _MEBIBYTE = 2**20
 
 def first_request(codec: base.Codec, picture: np.ndarray) -> Callable[[], Any]:
     """What sends the first request of a compression again, for `--batch` pictures."""
-    info = manifest.default_model(codec.name)
-    if codec.model is not None:
-        info = manifest.find(codec.model)
+    info = manifest.choose(codec.model, codec.name)
     recorded: list[tuple[str, dict[str, np.ndarray]]] = []
     served = runner.shared(info, codec.server)
 

@@ -315,11 +315,7 @@ def main(argv: list[str]) -> None:
     """Measures and writes."""
     del argv
     codec = base.get_codec("conceptual", model=_MODEL.value)
-    model = (
-        manifest.default_model("conceptual")
-        if _MODEL.value is None
-        else manifest.find(_MODEL.value)
-    )
+    model = manifest.choose(_MODEL.value, codec.name)
     chosen, others = qualities(codec), other_codecs()
     paths = images.list_images(_IMAGES.value)[: 2 if _SMOKE.value else _LIMIT.value]
     if len(paths) < 2:

@@ -423,11 +423,7 @@ def main(argv: list[str]) -> None:
         facts = {"data": f"{len(chosen)} photos of {_DATA.value or _IMAGES.value}"}
         kept = ("backbone", "qualities", "anchor", "bd_rate", "captions")
         facts |= {name: result[name] for name in kept}
-        model = (
-            manifest.default_model(codec.name)
-            if _MODEL.value is None
-            else manifest.find(_MODEL.value)
-        )
+        model = manifest.choose(_MODEL.value, codec.name)
         model_cards.enter_results({model.name: facts})
     print(text)
 

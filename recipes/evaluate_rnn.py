@@ -148,8 +148,7 @@ def dial_of(job: Job) -> tuple[str, float] | None:
         return curves.curve_name(codec.name, codec.model or ""), float(chosen)
     if not codec.uses_model:
         return None
-    named = codec.model
-    model = manifest.find(named) if named else manifest.default_model(codec.name)
+    model = manifest.choose(codec.model, codec.name)
     weight = model.card.get("codes", {}).get(_DIAL)
     return None if weight is None else (codec.name, float(weight))
 

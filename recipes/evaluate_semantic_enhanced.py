@@ -400,11 +400,7 @@ def main(argv: list[str]) -> None:
     """Measures and writes."""
     del argv
     codec = base.get_codec("semantic_enhanced", model=_MODEL.value)
-    info = (
-        manifest.find(_MODEL.value)
-        if _MODEL.value
-        else manifest.default_model("semantic_enhanced")
-    )
+    info = manifest.choose(_MODEL.value or None, codec.name)
     judge = segmentation.find_model(_JUDGE.value)
     experiment = Experiment(codec, info)
     steps = [float(text) for text in _QUALITIES.value][: 1 if _SMOKE.value else None]

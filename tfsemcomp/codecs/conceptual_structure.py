@@ -151,12 +151,7 @@ class Drawing:
         if self.method != "learned":
             return factor * (threshold or edges.THRESHOLDS[self.method])
         if threshold is None:
-            from tfsemcomp.serving import manifest
-
-            if self.model is None:
-                info = manifest.default_model(edges.SYSTEM)
-            else:
-                info = manifest.find(self.model)
+            info = edges.find_model(self.model)
             threshold = info.card.get(edges.THRESHOLD, edges.THRESHOLDS[self.method])
         return factor * threshold / (1 + (factor - 1) * threshold)
 

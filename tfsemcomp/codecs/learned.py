@@ -181,9 +181,7 @@ class LearnedCodec(base.Codec):
     def _find(self) -> ModelInfo:
         from tfsemcomp.serving import manifest
 
-        if self.model is None:
-            return manifest.default_model(self.name)
-        return manifest.find(self.model)
+        return manifest.choose(self.model, self.name)
 
     def _read(self, data: bytes, limits: bitstream.Limits) -> bitstream.Stream:
         """Header and chunks of a stream of this codec."""

@@ -553,9 +553,7 @@ def model_fingerprint(codec: base.Codec) -> str:
     """Fingerprint of the codec's model, in hexadecimal; empty if it runs none."""
     if not codec.uses_model:
         return ""
-    if codec.model:
-        return manifest.find(codec.model).fingerprint.hex()
-    return manifest.default_model(codec.name).fingerprint.hex()
+    return manifest.choose(codec.model, codec.name).fingerprint.hex()
 
 
 def _originals_of(folder: str, shard: dict) -> Iterator[records.Record]:

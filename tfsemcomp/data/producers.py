@@ -198,7 +198,7 @@ def _roi(name: str, options: dict[str, str]) -> RoiProducer:
     _check_names(options, ("model",) if name in roi.NETWORK_METHODS else ())
     model, fingerprint = options.get("model"), ""
     if name in roi.NETWORK_METHODS:
-        info = manifest.find(model) if model else manifest.default_model("msroi_jpeg")
+        info = manifest.choose(model or None, "msroi_jpeg")
         fingerprint = info.fingerprint.hex()
     return RoiProducer(name, model, fingerprint)
 

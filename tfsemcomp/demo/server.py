@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import pathlib
 import socket
 import tempfile
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tfsemcomp import errors
+from tfsemcomp import environment, errors
 from tfsemcomp.demo.bounds import Bounds
 
 DEFAULT_HOST = "127.0.0.1"
@@ -78,7 +77,7 @@ def serve(
         )
         folder = pathlib.Path(stack.enter_context(temporary))
         # Some are read when Gradio is imported.
-        stack.enter_context(_gradio_settings(folder / _CACHE))
+        stack.enter_context(environment.changed(_gradio_settings(folder / _CACHE)))
         check_installed()
         listener = stack.enter_context(_listen(host, port))
         server, thread = _start(bounds, folder, listener, is_local(host), stack)
@@ -167,22 +166,11 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-@contextlib.contextmanager
-def _gradio_settings(cache: pathlib.Path) -> Iterator[None]:
+def _gradio_settings(cache: pathlib.Path) -> dict[str, str]:
     """Keeps Gradio's files in a folder, and Gradio from telling anybody of them."""
-    settings = {
+    return {
         "GRADIO_TEMP_DIR": str(cache),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -103,11 +103,7 @@ def models(codecs: Iterable[base.Codec]) -> dict[str, str]:
         if not codec.uses_model:
             continue
         try:
-            model = (
-                manifest.find(codec.model)
-                if codec.model
-                else manifest.default_model(codec.name)
-            )
+            model = manifest.choose(codec.model, codec.name)
         except SemCompError:
             continue
         name = f"{codec.name} {codec.model or ''}".strip()

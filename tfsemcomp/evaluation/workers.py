@@ -13,10 +13,11 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from typing import Any
 
+from tfsemcomp import environment
 from tfsemcomp.errors import SemCompError
 
 Handler = Callable[[Any], Iterator[Any]]
@@ -59,7 +60,7 @@ class _Worker:
             target=_serve, args=(theirs, build, arguments), daemon=True
         )
         self.task: Any = None
-        with _environment(ONE_THREAD):
+        with environment.changed(ONE_THREAD):
             self.process.start()
         # Ours must be the only copy, so that its death closes the connection.
         theirs.close()
@@ -191,18 +192,3 @@ def _portable(error: Exception) -> Exception:
     except Exception:
         return SemCompError(f"{type(error).__name__}: {error}")
     return error
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables for what is started meanwhile: libraries read them on loading."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

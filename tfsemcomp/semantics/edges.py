@@ -140,7 +140,7 @@ def find_model(model: str | os.PathLike | None = None) -> manifest.ModelInfo:
     Raises:
         SemCompError: there is none.
     """
-    return manifest.default_model(SYSTEM) if model is None else manifest.find(model)
+    return manifest.choose(model, SYSTEM)
 
 
 def label_boundaries(labels: np.ndarray) -> np.ndarray:

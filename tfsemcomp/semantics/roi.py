@@ -295,9 +295,7 @@ def _network_map(
 
 
 def _runner(model: str | os.PathLike | None, server: str | None) -> Runner:
-    if model is None:
-        return runner.shared(manifest.default_model("msroi_jpeg"), server)
-    return runner.shared(manifest.find(model), server)
+    return runner.shared(manifest.choose(model, "msroi_jpeg"), server)
 
 
 _NETWORK_FREE: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -54,7 +54,7 @@ def find_model(model: str | os.PathLike | None = None) -> manifest.ModelInfo:
     Raises:
         SemCompError: there is none.
     """
-    return manifest.default_model(SYSTEM) if model is None else manifest.find(model)
+    return manifest.choose(model, SYSTEM)
 
 
 def pad(image: np.ndarray) -> np.ndarray:

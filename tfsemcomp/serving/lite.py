@@ -98,9 +98,9 @@ def export_decoders(
     for name, path in paths.items():
         try:
             data = convert(model, name)
+        except ModelMismatchError:
+            raise
         except SemCompError as error:
-            if isinstance(error, ModelMismatchError):
-                raise
             reasons[name] = str(error)
             continue
         target.mkdir(parents=True, exist_ok=True)

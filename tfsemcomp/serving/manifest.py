@@ -159,6 +159,17 @@ def find(name: str | os.PathLike) -> ModelInfo:
     return models[str(name)]
 
 
+def choose(model: str | os.PathLike[str] | None, system: str) -> ModelInfo:
+    """The model that is named, or else that of a system.
+
+    Args:
+        model: as of `find`; None for `default_model(system)`.
+        system: of the default, as a codec is called.
+    Raises: as `find` and `default_model`.
+    """
+    return default_model(system) if model is None else find(model)
+
+
 def default_model(system: str) -> ModelInfo:
     """The model that codec `system` takes when none is named.
 

@@ -6,8 +6,8 @@ Run:    python tfrecords_tools/build_records.py --dataset=captions --input=DIR \
         python recipes/benchmark_text.py --data=records/captions:train \
             --held_out=records/captions:test --out=runs/text
         python recipes/train_captioner.py --size=small --out=runs/captioner \
-            --data=records/captions:train,records/photos:train --teacher=imagenet \
-            --validation=records/captions:test --vocabulary=runs/text/vocabulary.json
+            --data=records/captions:train --validation=records/captions:test \
+            --vocabulary=runs/text/vocabulary.json --msroi=msroi-small
         python recipes/train_captioner.py --size=paper --decoder=lstm --crop=224 \
             --batch=128 --learning_rate=1e-3 --weight_decay=0 ...
 Cost:   `small`: 0.5 s of CPU time a step of 32 pictures of 128x128, without teacher.
@@ -15,9 +15,11 @@ Resume: the same command; it goes on from the newest checkpoint in --out.
 Expect: OUT/model.weights.h5, OUT/run.json and OUT/vocabulary.json; the exporter of
         `layered` takes the folder.
 
-`small` has its own trunk, which learns with the rest and, with `--teacher`, from the
-features of MobileNet: `imagenet` (downloaded by Keras) or the path of an npz. With a
-teacher, pictures without captions teach as well. `--trunk` takes a frozen network
+`small` has its own trunk. With `--msroi` that is the one of an installed model of
+msroi_jpeg, which knows things already and is not trained further: the best choice where
+there are few captions. Otherwise it learns with the rest and, with `--teacher`, from
+the features of MobileNet: `imagenet` (downloaded by Keras) or the path of an npz. With
+a teacher, pictures without captions teach as well. `--trunk` takes a frozen network
 instead: a name of ``tf.keras.applications`` with its ImageNet weights, or an npz of
 MobileNet or VGG16; such weights are not shipped. `paper` is ResNet152.
 """
@@ -29,7 +31,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from tfsemcomp.data import captions, pipeline
-from tfsemcomp.models import captioner, teacher
+from tfsemcomp.models import captioner, msroi_cnn, runs, teacher
 from tfsemcomp.semantics import vocabulary
 from tfsemcomp.training import fitting, loop, recipe_flags, schedules
 
@@ -50,6 +52,13 @@ _DECODER = flags.DEFINE_enum(
 _TRUNK = flags.DEFINE_string(
     "trunk", None, "own, a Keras network or an npz; default: the size's."
 )
+_MSROI = flags.DEFINE_string(
+    "msroi", None, "Model of msroi_jpeg whose trunk is taken, frozen."
+)
+_DROPOUT = flags.DEFINE_float(
+    "dropout", None, "Share of the decoder's values dropped; default: the size's.", 0, 1
+)
+_SMOOTHING = flags.DEFINE_float("smoothing", 0.0, "Share of the truth spread.", 0, 1)
 _TEACHER = flags.DEFINE_string("teacher", "none", "none, imagenet or an npz.")
 _DISTILLATION = flags.DEFINE_float("distillation", 2.0, "Weight of the teacher.", 0)
 _EMA = flags.DEFINE_float("ema_momentum", 0.998, "Averages weights; 0 doesn't.", 0, 1)
@@ -67,8 +76,13 @@ def has_teacher(run: recipe_flags.Run) -> bool:
 def build_model(run: recipe_flags.Run) -> captioner.Captioner:
     """Makes the compiled model that the flags describe."""
     size = dataclasses.replace(captioner.SIZES[run.size], resolution=run.crop)
-    weights = None
-    if _TRUNK.value and not run.smoke:
+    if _DROPOUT.value is not None:
+        size = dataclasses.replace(size, dropout=_DROPOUT.value)
+    weights = trunk = None
+    if _MSROI.value and not run.smoke:
+        taken, trunk = msroi_cnn.exported_trunk(_MSROI.value)
+        size = captioner.with_own_trunk(size, taken.widths, taken.blocks)
+    elif _TRUNK.value and not run.smoke:
         name, weights = captioner.trunk_of(_TRUNK.value)
         size = captioner.with_trunk(size, name)
     elif size.trunk != captioner.OWN:
@@ -79,6 +93,8 @@ def build_model(run: recipe_flags.Run) -> captioner.Captioner:
     model.create_weights()
     if weights:
         model.take_trunk(weights)
+    if trunk:
+        runs.take_weights(model.trunk, trunk, "trunk")
     optimizer = tf.keras.optimizers.AdamW(
         schedules.warm_cosine(run.learning_rate, run.steps),
         weight_decay=_DECAY.value,
@@ -88,7 +104,12 @@ def build_model(run: recipe_flags.Run) -> captioner.Captioner:
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "table"])
     features = make_teacher() if has_teacher(run) else None
-    model.compile(optimizer, teacher=features, distillation=_DISTILLATION.value)
+    model.compile(
+        optimizer,
+        teacher=features,
+        distillation=_DISTILLATION.value,
+        smoothing=_SMOOTHING.value,
+    )
     return model
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import tracemalloc
 import zlib
 
 import numpy as np
 from absl.testing import absltest, parameterized
 
+import tfsemcomp
 from tests.harness import SemCompTestCase
 from tfsemcomp import bitstream, errors
 
@@ -92,7 +94,7 @@ class RoundTripTest(SemCompTestCase):
     def test_sides_of_every_length_of_varint(self, side):
         header = dataclasses.replace(HEADER, width=side, height=1)
         data = bitstream.write(header, CHUNKS)
-        no_limits = bitstream.Limits(pixels=None, side=None)
+        no_limits = bitstream.NO_LIMITS
         self.assertEqual(bitstream.read(data, limits=no_limits).header, header)
 
     def test_magic_is_neither_text_nor_another_format(self):
@@ -377,13 +379,31 @@ class LimitsTest(SemCompTestCase):
     def test_large_sizes_are_refused(self, width, height):
         header = dataclasses.replace(HEADER, width=width, height=height)
         with self.assertRaises(errors.LimitError):
-            bitstream.read(bitstream.write(header, CHUNKS))
+            bitstream.read(
+                bitstream.write(header, CHUNKS),
+                limits=bitstream.Limits(pixels_per_byte=None),
+            )
 
     @parameterized.parameters((32768, 1), (16384, 16384), (32768, 8192))
     def test_sizes_up_to_the_limit_are_taken(self, width, height):
         header = dataclasses.replace(HEADER, width=width, height=height)
         data = bitstream.write(header, CHUNKS)
-        self.assertEqual(bitstream.read(data).header, header)
+        limits = bitstream.Limits(pixels_per_byte=None)
+        self.assertEqual(bitstream.read(data, limits=limits).header, header)
+
+    def test_pixels_are_limited_by_the_bytes_at_hand(self):
+        width = 64 * len(DATA)
+        header = dataclasses.replace(HEADER, width=width, height=3)
+        data = bitstream.write(header, CHUNKS)
+        most = math.ceil(3 * width / len(data))
+        bitstream.read(data, limits=bitstream.Limits(pixels_per_byte=most))
+        limits = bitstream.Limits(pixels_per_byte=most - 1)
+        told = f"{len(data)} bytes declare {width}x3 pixels"
+        for read in (bitstream.read, bitstream.truncate):
+            with self.assertRaisesRegex(errors.LimitError, told):
+                read(data, limits=limits)
+        with self.assertRaisesRegex(errors.LimitError, told):
+            tfsemcomp.info(data, limits=limits)
 
     def test_layers_are_limited(self):
         with self.assertRaisesRegex(errors.LimitError, "3 layers"):
@@ -405,11 +425,17 @@ class LimitsTest(SemCompTestCase):
             bitstream.read(bomb)
         self.assertLess(tracemalloc.get_traced_memory()[1], 100_000)
 
-    @parameterized.parameters("pixels", "side", "layers")
+    @parameterized.parameters("pixels", "side", "layers", "pixels_per_byte")
     def test_limits_are_positive_integers_or_none(self, name):
         for value in (0, -1, 1.5, "8", True):
             with self.assertRaisesRegex(ValueError, f"`{name}`"):
                 bitstream.Limits(**{name: value})
+
+    def test_seconds_are_a_positive_number_or_none(self):
+        bitstream.Limits(seconds=0.5)
+        for value in (0, -1.0, math.inf, math.nan, "8", True):
+            with self.assertRaisesRegex(ValueError, "`seconds`"):
+                bitstream.Limits(seconds=value)
 
 
 class TruncateTest(SemCompTestCase):

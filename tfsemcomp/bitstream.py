@@ -11,6 +11,7 @@ description; this module knows no codec.
 """
 
 import dataclasses
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -80,27 +81,52 @@ class Limits:
         pixels: width times height, at most.
         side: width and height, each at most.
         layers: number of layers, at most; the format itself ends at 16.
+        pixels_per_byte: pixels declared over bytes of the file, at most; no picture
+            worth its size comes near the default.
+        seconds: that decoding a file may take, see `deadline`; off by default.
     """
 
     pixels: int | None = 2**28
     side: int | None = 32768
     layers: int | None = 16
+    pixels_per_byte: int | None = 2**22
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for name in ("pixels", "side", "layers", "pixels_per_byte"):
+            value = getattr(self, name)
             if value is not None and not (_is_int(value) and value >= 1):
                 raise ValueError(
-                    f"`{field.name}` must be a positive integer or None, "
-                    f"received {value!r}"
+                    f"`{name}` must be a positive integer or None, received {value!r}"
                 )
+        value = self.seconds
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < math.inf):
+            raise ValueError(
+                f"`seconds` must be a positive number or None, received {value!r}"
+            )
 
-    def check_size(self, width: int, height: int) -> None:
-        """Raises LimitError if an image of this size is larger than allowed."""
+    def check_size(self, width: int, height: int, size: int | None = None) -> None:
+        """Raises LimitError if an image of this size is larger than allowed.
+
+        Args:
+            width, height: in pixels.
+            size: of the file that declares them, bytes; None if there is none.
+        """
         if self.side is not None and max(width, height) > self.side:
             raise errors.LimitError(
                 f"{width}x{height} exceeds the limit of {self.side} pixels a side; "
                 "raise `Limits.side` to allow it"
+            )
+        if (
+            self.pixels_per_byte is not None
+            and size is not None
+            and width * height > self.pixels_per_byte * size
+        ):
+            raise errors.LimitError(
+                f"{size} bytes declare {width}x{height} pixels, the limit is "
+                f"{self.pixels_per_byte} pixels a byte; raise `Limits.pixels_per_byte` "
+                "to allow it"
             )
         if self.pixels is not None and width * height > self.pixels:
             raise errors.LimitError(
@@ -118,6 +144,8 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+# Of what was checked already, or made here.
+NO_LIMITS = Limits(pixels=None, side=None, layers=None, pixels_per_byte=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -580,6 +608,7 @@ def _read(
 ) -> tuple[Stream, tuple[int, ...]]:
     """Returns the stream and the offsets at which its chunks end."""
     header, offset = _read_header(data, limits)
+    limits.check_size(header.width, header.height, len(data))
     chunks, ends = [], []
     try:
         for chunk, end in _read_chunks(data, offset, limits):

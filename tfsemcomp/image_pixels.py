@@ -69,10 +69,10 @@ def decode(
     # These plug-ins decode, or allocate the pixels, on opening.
     early = {"JXL": image_headers.jxl_size, "WEBP": image_headers.webp_size}
     size = early[kind](data) if kind in early else (1, 1)
-    limits.check_size(*size)
+    limits.check_size(*size, len(data))
     with pillow_state.allowing(size):
         image = opener(io.BytesIO(data))
-    limits.check_size(*image.size)
+    limits.check_size(*image.size, len(data))
     depth = _bit_depth(image, kind, data)
     with pillow_state.allowing(image.size):
         frames = _frame_note(image, kind, data)

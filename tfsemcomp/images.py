@@ -28,6 +28,7 @@ from PIL import Image, features
 
 from tfsemcomp import (
     bitstream,
+    deadline,
     errors,
     image_encoders,
     image_headers,
@@ -118,7 +119,8 @@ def load(
 
     Args:
         path: of the file; its suffix does not matter.
-        limits: size that the image may have, checked before its pixels are decoded.
+        limits: size that the image may have, checked before its pixels are decoded,
+            and time that this may take.
         background: RGB, 0 to 255, shown through transparent pixels.
 
     Returns: pixels, metadata and notes.
@@ -150,7 +152,7 @@ def load_bytes(
     data = bytes(data)
     kind = _check_kind(data, name)
     opener = _opener(kind)
-    with _typed_errors(name), pillow_state.quiet():
+    with _typed_errors(name), pillow_state.quiet(), deadline.within(limits.seconds):
         image_headers.check_complete(kind, data)
         pixels, exif, icc, notes = image_pixels.decode(
             kind, data, opener, limits, background

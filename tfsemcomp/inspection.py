@@ -48,12 +48,11 @@ def codec_of(data: bytes) -> str | None:
     kind = format_of(data)
     if kind != "tfsemcomp":
         return _CODEC_OF_FORMAT.get(kind or "")
-    name = bitstream.read(data, limits=_NO_LIMITS, allow_torn=True).header.codec
+    name = bitstream.read(
+        data, limits=bitstream.NO_LIMITS, allow_torn=True
+    ).header.codec
     base.check_known(name)
     return name
-
-
-_NO_LIMITS = bitstream.Limits(pixels=None, side=None, layers=None)
 
 
 def describe(data: bytes, name: str, limits: bitstream.Limits) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def describe(data: bytes, name: str, limits: bitstream.Limits) -> dict[str, Any]
             f"`{name}` is neither a tfsemcomp stream nor an image in a known format"
         )
     width, height = _image_size(kind, data, name)
-    limits.check_size(width, height)
+    limits.check_size(width, height, len(data))
     return {
         "format": kind,
         "codec": _CODEC_OF_FORMAT.get(kind),

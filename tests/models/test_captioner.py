@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import tensorflow as tf
@@ -6,7 +7,7 @@ from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase, smooth_image
 from tests.metrics.networks import weights_file
-from tfsemcomp.models import captioner, runs
+from tfsemcomp.models import captioner, msroi_cnn, runs
 from tfsemcomp.models.captioner import Captioner, CaptionerSize
 from tfsemcomp.semantics import captions, vocabulary
 from tfsemcomp.semantics.vocabulary import END, PAD, START
@@ -147,6 +148,40 @@ class CaptionerTest(SemCompTestCase):
         compiled(model).train_step(a_batch())
         for weight, value in zip(model.trunk.weights, before, strict=True):
             np.testing.assert_array_equal(weight, value)
+
+    def test_an_exported_trunk_is_taken_and_stays_as_it_is(self):
+        tf.keras.utils.set_random_seed(2)
+        network = msroi_cnn.MsroiCnn(3, "tiny")
+        for weight in network.trunk.weights:
+            weight.assign(tf.random.uniform(weight.shape, 0.5, 1.5))
+        images = tf.TensorSpec([None, None, None, 3], name="image")
+        analyze = tf.function(network, input_signature=[images])
+        folder = export.export({"analyze": analyze}, self.folder / "m")
+        card = {"name": "m", "system": "msroi_jpeg", "network": network.get_config()}
+        (folder.parent / "card.json").write_text(json.dumps(card))
+        taken, trunk = msroi_cnn.exported_trunk(str(folder))
+        images = tf.cast(a_batch()["image"], tf.float32)
+        np.testing.assert_array_equal(trunk(images), network.trunk(images))
+
+        size = captioner.with_own_trunk(TINY, taken.widths, taken.blocks)
+        model = a_model(size=size)
+        runs.take_weights(model.trunk, trunk, "trunk")
+        compiled(model).train_step(a_batch())
+        np.testing.assert_array_equal(model.trunk(images), network.trunk(images))
+
+    def test_smoothing_is_cross_entropy_with_spread_truth(self):
+        model, batch = a_model(), a_batch()
+        compiled(model, smoothing=0.2)
+        before = tf.concat([tf.fill([3, 1], START), batch["words"][:, :-1]], 1)
+        logits = model((tf.cast(batch["image"], tf.float32), before), training=True)
+        truth = tf.one_hot(batch["words"], len(WORDS))
+        loss = tf.keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=0.2, reduction="none"
+        )(truth, logits)
+        counted = tf.cast(batch["words"] != PAD, tf.float32)
+        expected = tf.reduce_sum(loss * counted) / tf.reduce_sum(counted)
+        found = model.train_step(batch)["loss"]
+        self.assertAlmostEqual(float(found), float(expected), places=5)
 
     def test_a_run_is_loaded_as_it_was_saved(self):
         model = a_model("lstm", teacher_channels=3)

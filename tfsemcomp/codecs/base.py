@@ -29,7 +29,7 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfsemcomp import bitstream, errors
+from tfsemcomp import bitstream, deadline, errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -380,7 +380,8 @@ class Codec(abc.ABC):
         Raises:
             ValueError: if an argument is wrong.
             BitstreamError: if the data are not a whole file of this codec.
-            LimitError: if the image is larger than the limits allow.
+            LimitError: if the image is larger than the limits allow, or decoding it
+                takes longer.
             ModelMismatchError: if the file was made with another model.
             UnavailableError: if a plug-in, program or model is missing.
         """
@@ -396,7 +397,8 @@ class Codec(abc.ABC):
         data = bytes(data)
         if allow_torn and bitstream.is_container(data):
             data = bitstream.truncate(data, limits=limits, allow_torn=True)
-        return self._decode(data, layers=layers, limits=limits, **checked)
+        with deadline.within(limits.seconds):
+            return self._decode(data, layers=layers, limits=limits, **checked)
 
     def search(self, encoder: Callable[[float], bytes], size: int) -> Encoded:
         """Finds the highest quality whose file is at most `size` bytes, by bisection.

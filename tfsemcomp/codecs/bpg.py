@@ -69,7 +69,7 @@ class BpgCodec(base.Codec):
         from tfsemcomp import images
 
         base.check_one_layer(self.name, layers)
-        limits.check_size(*bpg_size(data))
+        limits.check_size(*bpg_size(data), len(data))
         with tempfile.TemporaryDirectory(prefix="tfsemcomp-") as folder:
             source = pathlib.Path(folder, "image.bpg")
             target = pathlib.Path(folder, "image.png")

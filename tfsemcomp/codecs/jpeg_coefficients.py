@@ -371,7 +371,7 @@ def plain(pixels: np.ndarray, quality: int, subsampling: str) -> bytes:
 
 def decode(data: bytes) -> np.ndarray:
     """Decodes a JPEG file of this package's own making to uint8 [H,W,3]."""
-    limits = bitstream.Limits(pixels=None, side=None)
+    limits = bitstream.NO_LIMITS
     return images.load_bytes(data, name="JPEG file", limits=limits).pixels
 
 

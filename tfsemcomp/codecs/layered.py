@@ -136,7 +136,7 @@ class LayeredCodec(learned.LearnedCodec):
         least = encoder(self.qualities()[0])
         if len(least) <= size:
             return super().search(encoder, size)
-        facts = bitstream.describe(least, limits=_NO_LIMITS)
+        facts = bitstream.describe(least, limits=bitstream.NO_LIMITS)
         smallest = facts["header_bytes"] + sum(
             chunk["bytes"]
             for chunk in facts["chunks"]
@@ -147,7 +147,7 @@ class LayeredCodec(learned.LearnedCodec):
                 f"{self.name} cannot make this image as small as {size} bytes; its "
                 f"smallest file has {smallest} bytes, so ask for at least that"
             )
-        cut = bitstream.truncate(least, max_bytes=size, limits=_NO_LIMITS)
+        cut = bitstream.truncate(least, max_bytes=size, limits=bitstream.NO_LIMITS)
         return base.Encoded(cut, None)
 
     def caption(
@@ -248,9 +248,6 @@ class LayeredCodec(learned.LearnedCodec):
             signals = [item.signal for item in parsed]
             picture = _decode_signals(model, signals, picture, lines)
         return learned.to_pixels(picture, *size)
-
-
-_NO_LIMITS = bitstream.Limits(pixels=None, side=None)
 
 
 @dataclasses.dataclass(frozen=True)

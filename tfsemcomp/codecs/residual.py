@@ -37,7 +37,7 @@ def encode(image: np.ndarray, picture: np.ndarray, codec: str, quality: float) -
     difference = image.astype(np.int16) - picture
     halved = np.clip(np.rint(difference / 2) + _MIDDLE, 0, 255).astype(np.uint8)
     # The size was checked with the image's.
-    limits = bitstream.Limits(pixels=None, side=None)
+    limits = bitstream.NO_LIMITS
     data = base.get_codec(codec).compress(halved, quality=quality, limits=limits)
     return nested.pack(codec, data)
 

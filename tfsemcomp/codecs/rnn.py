@@ -48,7 +48,6 @@ _ADAPTIVE_FLAG = 1
 # machine_weight travels as a byte.
 _WEIGHT_STEPS = 255
 _DEFAULT_WEIGHT = 0.0
-_UNLIMITED = bitstream.Limits(pixels=None, side=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,7 +294,7 @@ class _Encoder:
         whole = self(best)
 
         def cut(quality: float) -> bytes:
-            return bitstream.truncate(whole, int(quality), limits=_UNLIMITED)
+            return bitstream.truncate(whole, int(quality), limits=bitstream.NO_LIMITS)
 
         found = base.search(cut, range(1, best + 1), size, "rnn")
         return dataclasses.replace(found, encodes=1)

@@ -350,7 +350,7 @@ class _Encoder:
     def file(self, base_quality: float) -> bytes:
         """The file of a quality of the base codec."""
         # The size was checked with the image's.
-        limits = bitstream.Limits(pixels=None, side=None)
+        limits = bitstream.NO_LIMITS
         data = self._base.compress(
             self._image, quality=base_quality, limits=limits, **self._base_settings
         )

@@ -82,7 +82,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from tfsemcomp.demo import server
 
     bounds = demo_bounds.Bounds(
-        limits=bitstream.Limits(pixels=args.max_pixels, side=args.max_side),
+        limits=bitstream.Limits(
+            pixels=args.max_pixels, side=args.max_side, seconds=args.seconds
+        ),
         work_pixels=args.work_pixels,
         upload_bytes=args.max_upload,
         seconds=args.seconds,

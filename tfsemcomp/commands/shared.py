@@ -43,7 +43,7 @@ def add_torn(parser: Parser) -> None:
 
 
 def add_limits(parser: Parser) -> None:
-    """Adds the limits of the size of images."""
+    """Adds the limits of the size of images and the time that they take."""
     default = bitstream.Limits()
     parser.add_flag(
         "max_pixels",
@@ -59,11 +59,31 @@ def add_limits(parser: Parser) -> None:
         default=default.side,
         help=f"Refuse images with a longer side ({default.side}); 0 for no limit.",
     )
+    parser.add_flag(
+        "max_pixels_per_byte",
+        type=int,
+        metavar="N",
+        default=default.pixels_per_byte,
+        help="Refuse files that declare more pixels for each of their bytes "
+        f"({default.pixels_per_byte}); 0 for no limit.",
+    )
+    parser.add_flag(
+        "max_seconds",
+        type=float,
+        metavar="S",
+        default=0.0,
+        help="Give a file up that takes longer to decode; 0, the default, never does.",
+    )
 
 
 def limits(args: argparse.Namespace) -> bitstream.Limits:
     """The limits that the arguments ask for."""
-    return bitstream.Limits(pixels=args.max_pixels or None, side=args.max_side or None)
+    return bitstream.Limits(
+        pixels=args.max_pixels or None,
+        side=args.max_side or None,
+        pixels_per_byte=args.max_pixels_per_byte or None,
+        seconds=args.max_seconds or None,
+    )
 
 
 def add_batch(parser: Parser) -> None:

@@ -6,8 +6,9 @@
 Decoders: `lstm` gets the mean of the memory as its first input and then the words; in
 `transformer` each word attends to those before it and to the memory.
 
-Trunks: `own` is trained with the rest; any other is a frozen network of
-``tf.keras.applications`` with the user's ImageNet weights.
+Trunks: `own` is trained with the rest, or frozen with what a network of `msroi_cnn` has
+learnt; any other is a frozen network of ``tf.keras.applications`` with the user's
+ImageNet weights.
 
 Source: Zhang et al., SCMC, TCSVT 33(8), 2023, whose captioner (`paper`) is that of
 Vinyals et al., arXiv 1411.4555; the start token, the grid and the transformer (arXiv
@@ -46,6 +47,7 @@ class CaptionerSize:
         trunk: "own" or the name of a network of ``tf.keras.applications``.
         widths: of the own trunk: channels at strides 2, 4, 8 and 16.
         blocks: of the own trunk: bottleneck blocks at strides 4, 8 and 16.
+        frozen: the own trunk keeps the weights and statistics that it begins with.
         resolution: side of the pictures, pixels.
         grid: parts of a side whose means are the memory.
         width: D, of the memory and of words.
@@ -59,6 +61,7 @@ class CaptionerSize:
     trunk: str = OWN
     widths: tuple[int, ...] = ()
     blocks: tuple[int, ...] = ()
+    frozen: bool = False
     resolution: int = 128
     grid: int = 1
     width: int = 256
@@ -154,12 +157,17 @@ class Captioner(SingleLossModel):
             self.hint = tf.keras.layers.Dense(
                 teacher_channels, dtype="float32", name="hint"
             )
-        self.teacher, self.distillation = None, 0.0
+        self.teacher, self.distillation, self.smoothing = None, 0.0, 0.0
         learned = ("distillation",) if teacher_channels else ()
         self._define_means("loss", "entropy", "right", *learned)
 
     def compile(
-        self, optimizer, teacher=None, distillation: float = 1.0, **kwargs
+        self,
+        optimizer,
+        teacher=None,
+        distillation: float = 1.0,
+        smoothing: float = 0.0,
+        **kwargs,
     ) -> None:
         """Sets what it learns with.
 
@@ -168,6 +176,8 @@ class Captioner(SingleLossModel):
             teacher: pictures float [B,H,W,3] in [0, 255] -> features [B,h,w,C] of the
                 own trunk's height and width; None to learn from captions alone.
             distillation: d, weight of the teacher's loss, see the class.
+            smoothing: share of the truth spread over all words while training, in
+                [0, 1).
             **kwargs: further ones of Keras.
         Raises: ValueError if there are `teacher_channels` and no teacher, or the other
             way round.
@@ -179,6 +189,7 @@ class Captioner(SingleLossModel):
             )
         super().compile(optimizer=optimizer, **kwargs)
         self.teacher, self.distillation = teacher, distillation
+        self.smoothing = smoothing
 
     def create_weights(self) -> None:
         """Creates all weights by one pass over an empty picture."""
@@ -277,6 +288,11 @@ class Captioner(SingleLossModel):
         found = tf.argmax(logits, axis=-1, output_type=tf.int32)
         right = tf.reduce_sum(tf.cast(found == words, tf.float32) * counted) / total
         losses = {"loss": entropy, "entropy": entropy, "right": right}
+        if training and self.smoothing:
+            # The mean cross-entropy with all words takes the same part of the loss.
+            spread = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+            spread = tf.reduce_sum(spread * counted) / total
+            losses["loss"] += self.smoothing * (spread - entropy)
         if self.teacher is None:
             return losses
         wanted = tf.stop_gradient(self.teacher(images))
@@ -434,6 +450,15 @@ def with_trunk(size: CaptionerSize, trunk: str) -> CaptionerSize:
     return dataclasses.replace(size, trunk=OWN, widths=own.widths, blocks=own.blocks)
 
 
+def with_own_trunk(
+    size: CaptionerSize, widths: tuple[int, ...], blocks: tuple[int, ...]
+) -> CaptionerSize:
+    """The size with a frozen own trunk of these widths and blocks."""
+    return dataclasses.replace(
+        size, trunk=OWN, widths=widths, blocks=blocks, frozen=True
+    )
+
+
 def load_run(folder: str) -> Captioner:
     """The trained captioner of a run, see `runs.load`."""
     return runs.load(Captioner, folder, "recipes/train_captioner.py")
@@ -470,7 +495,9 @@ def signatures(
 def _build_trunk(size: CaptionerSize) -> tf.keras.Model:
     """float [B,H,W,3] in [0, 255] -> features [B,h,w,C]."""
     if size.trunk == OWN:
-        return residual_trunk(size.widths, size.blocks)
+        trunk = residual_trunk(size.widths, size.blocks)
+        trunk.trainable = not size.frozen
+        return trunk
     builder, preprocess = keras_application(size.trunk)
     whole = builder(include_top=False, weights=None, input_shape=(None, None, 3))
     last = _LAST.get(size.trunk)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfsemcomp.errors import UnavailableError
+from tfsemcomp.errors import SemCompError, UnavailableError
 from tfsemcomp.layers.dropout import UniformDropout
+from tfsemcomp.serving import manifest, signatures
 
 MAP_METHODS = ("cam_topk", "class_features")
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -262,6 +263,36 @@ def residual_trunk(widths: tuple[int, ...], blocks: tuple[int, ...]) -> tf.keras
         for _ in range(count):
             x = _bottleneck(x, width)
     return tf.keras.Model(inputs, x, name="trunk")
+
+
+def exported_trunk(model: str) -> tuple[MsroiSize, tf.keras.Model]:
+    """The trunk of an installed model, for networks that start where it ended.
+
+    Args:
+        model: name or folder of an export of this network with a residual trunk.
+    Returns: its size, and a model as of `residual_trunk` with its weights.
+    Raises: SemCompError if there is no such model, or it has another trunk.
+    """
+    found = manifest.find(model)
+    fields = found.card.get("network", {}).get("size", {})
+    if fields.get("trunk") != "residual":
+        raise SemCompError(
+            f"{found.path}: has no residual trunk; name a model that "
+            "recipes/export_msroi.py made of such a network."
+        )
+    size = MsroiSize(**{key: _as_tuple(value) for key, value in fields.items()})
+    trunk = residual_trunk(size.widths, size.blocks)
+    held = signatures.frozen_variables(found.path)
+    arrays = [array for name, array in held.items() if "/trunk/" in name]
+    if len(arrays) != len(trunk.weights):
+        raise SemCompError(
+            f"{found.path}: holds {len(arrays)} weights of a trunk where its card "
+            f"means {len(trunk.weights)}; export it again."
+        )
+    # The graph reads them layer by layer, in the order of the trunk's own layers.
+    for layer in trunk.layers:
+        layer.set_weights([arrays.pop(0) for _ in layer.weights])
+    return size, trunk
 
 
 def _conv_norm(

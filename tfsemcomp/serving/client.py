@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tfsemcomp import deadline
 from tfsemcomp.errors import (
     LimitError,
     ModelMismatchError,
@@ -130,7 +131,9 @@ class ServingRunner:
         Args:
             work: takes the transport, and what tells the seconds that are left.
         """
-        end = time.monotonic() + self.address.timeout
+        deadline.check()
+        allowed, own = deadline.left(), self.address.timeout
+        end = time.monotonic() + (own if allowed is None else min(own, allowed))
 
         def left() -> float:
             seconds = end - time.monotonic()
@@ -166,6 +169,7 @@ class ServingRunner:
                 f"{attempts} times); start it, or leave `server` out"
             )
         if failure.kind == "deadline":
+            deadline.check()
             return ServerError(
                 f"{self.address}: no answer within {self.address.timeout:g} s; give it "
                 "more, such as ?timeout=300"

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tfsemcomp import deadline
 from tfsemcomp.errors import ModelMismatchError
 from tfsemcomp.serving import manifest
 
@@ -64,9 +65,11 @@ class LocalRunner:
         Returns: its results as arrays.
         Raises:
             ModelMismatchError: if the files were changed or lack the signature.
+            LimitError: if the time of `deadline` is over.
         """
         import tensorflow as tf
 
+        deadline.check()
         functions = self._load()
         if signature not in functions:
             raise ModelMismatchError(

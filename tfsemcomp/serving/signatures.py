@@ -1,4 +1,4 @@
-"""What a SavedModel's signatures take and give, read without running it."""
+"""Signatures and weights of a SavedModel, read without running it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tfsemcomp.errors import ModelMismatchError
 
@@ -26,6 +28,8 @@ _TYPES = {
 }
 # What SavedModels keep among their signatures for their own start.
 _INTERNAL = "__saved_model"
+# What the constants that were variables are called after the op that read them.
+_FROZEN = "/resource"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,33 @@ def read(folder: str | os.PathLike) -> dict[str, Signature]:
         folder: that holds saved_model.pb.
     Raises: ModelMismatchError if that is no SavedModel.
     """
+    return from_protos(_served(folder).signature_def)
+
+
+def frozen_variables(folder: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Weights of an exported network, for training on from it.
+
+    Args:
+        folder: that holds saved_model.pb.
+    Returns: layers' names and the variable's place, such as
+        `net/conv2d/Conv2D/ReadVariableOp` -> array. Weights that were exported in fewer
+        bits are not among them.
+    Raises: ModelMismatchError if that is no SavedModel.
+    """
+    from tensorflow.python.framework import tensor_util
+
+    return {
+        node.name.removesuffix(_FROZEN): tensor_util.MakeNdarray(
+            node.attr["value"].tensor
+        )
+        for function in _served(folder).graph_def.library.function
+        for node in function.node_def
+        if node.op == "Const" and node.name.endswith(_FROZEN)
+    }
+
+
+def _served(folder: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef:
+    """The graph that a server takes of a SavedModel."""
     from google.protobuf import message
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -82,7 +113,7 @@ def read(folder: str | os.PathLike) -> dict[str, Signature]:
         raise ModelMismatchError(f"{path}: not a SavedModel ({error}).") from error
     for meta in saved.meta_graphs:
         if "serve" in meta.meta_info_def.tags:
-            return from_protos(meta.signature_def)
+            return meta
     raise ModelMismatchError(f"{path}: holds no graph to serve; export it again.")
 
 

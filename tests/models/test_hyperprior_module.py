@@ -13,7 +13,7 @@ from tests.models.hyperprior_networks import a_model, lively, pictures
 from tfsemcomp.entropy import tables
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.models import hyperprior_module
-from tfsemcomp.serving import export, manifest, runner
+from tfsemcomp.serving import allowed_ops, manifest, runner
 
 # One of each variant, of either transform, of one rate and of two.
 MODELS = {
@@ -61,7 +61,7 @@ class HyperpriorModuleTest(SemCompTestCase):
         for name, path in self.paths.items():
             files = [str(self.folder / f"{name}-{way}.npz") for way in ("in", "out")]
             np.savez(files[0], **self.inputs(self.models[name]))
-            jobs.append([str(path), *files, sorted(export.op_names(path))])
+            jobs.append([str(path), *files, sorted(allowed_ops.all_of(path))])
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(jobs)],
             capture_output=True,

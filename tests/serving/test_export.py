@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.codecs import hyperprior_models, rnn_models
 from tests.harness import SemCompTestCase
 from tfsemcomp.errors import ModelMismatchError, SemCompError
-from tfsemcomp.serving import export, manifest
+from tfsemcomp.serving import allowed_ops, export, manifest
 from tfsemcomp.serving.runner import LocalRunner, shared
 
 
@@ -120,7 +120,7 @@ class ExportTest(SemCompTestCase):
     def test_nothing_of_the_variables_is_left(self):
         module = Doubler()
         path = export.export({"double": module.double}, self.folder / "m")
-        stateful = {"VarHandleOp", "ReadVariableOp"} & export.op_names(path)
+        stateful = {"VarHandleOp", "ReadVariableOp"} & allowed_ops.all_of(path)
         self.assertEmpty(stateful)
 
     def test_python_calls_are_refused_and_nothing_is_left(self):
@@ -185,7 +185,7 @@ class StockOpsTest(SemCompTestCase):
         rnn_models.write(root, ("dial",))
         paths = [model.path for model in manifest.list_models()]
         paths += [root / name / "1" for name in ("mean", "factorized", "dial")]
-        used = {op: path for path in paths for op in export.op_names(path)}
+        used = {op: path for path in paths for op in allowed_ops.all_of(path)}
         self.assertIn("DecodeJpeg", used)
         code = (
             "import sys, tensorflow as tf\n"

@@ -3,19 +3,15 @@
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import convert_to_constants
 
 from tfsemcomp.errors import SemCompError
-
-# Ops that a stock server lacks or refuses: Python calls, and those of
-# tensorflow-compression, whose names all hold one of these words.
-_FOREIGN = ("PyFunc", "RangeEncoder", "RangeDecoder", "EntropyEncode", "EntropyDecode")
+from tfsemcomp.serving import allowed_ops
 
 # What signatures of encoded pictures take and give beside those of decoded ones.
 ENCODED = "encoded"
@@ -66,11 +62,11 @@ def export(
             for name, call in signatures.items()
         }
         tf.saved_model.save(tf.Module(), str(temporary), signatures=frozen)
-        foreign = sorted(op for op in op_names(temporary) if _is_foreign(op))
+        foreign = allowed_ops.forbidden(temporary)
         if foreign:
             raise SemCompError(
-                f"{target}: ops {', '.join(foreign)} are not in a stock TensorFlow; "
-                "move them out of the signatures."
+                f"{target}: ops {', '.join(foreign)} are not among those that models "
+                "may hold (serving/allowed_ops.py); move them out of the signatures."
             )
         for name, write in (extras or {}).items():
             write(temporary / name)
@@ -219,23 +215,3 @@ def _make_cast(node: node_def_pb2.NodeDef, source: str, dtype: tf.DType) -> None
     node.input.append(source)
     node.attr["SrcT"].type = dtype.as_datatype_enum
     node.attr["DstT"].type = tf.float32.as_datatype_enum
-
-
-def op_names(folder: str | os.PathLike) -> set[str]:
-    """Names of all ops in a SavedModel's graphs and function libraries."""
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((pathlib.Path(folder) / "saved_model.pb").read_bytes())
-    names: set[str] = set()
-    for meta in saved.meta_graphs:
-        names |= _ops(meta.graph_def.node)
-        for function in meta.graph_def.library.function:
-            names |= _ops(function.node_def)
-    return names
-
-
-def _ops(nodes: Iterable) -> set[str]:
-    return {node.op for node in nodes}
-
-
-def _is_foreign(op: str) -> bool:
-    return any(word in op for word in _FOREIGN)

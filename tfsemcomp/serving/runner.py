@@ -86,7 +86,20 @@ class LocalRunner:
                 import tensorflow as tf
 
                 manifest.verify(self.model)
+                self._check_ops()
                 # The loaded object must live as long as its functions.
                 self._loaded = tf.saved_model.load(str(self.model.path))
                 self._signatures = dict(self._loaded.signatures)
             return self._signatures
+
+    def _check_ops(self) -> None:
+        """A model is a program: nothing of one that does more than compute is run."""
+        from tfsemcomp.serving import allowed_ops
+
+        foreign = allowed_ops.forbidden(self.model.path)
+        if foreign:
+            raise ModelMismatchError(
+                f"{self.model.path}: holds ops that a model has no use for "
+                f"({', '.join(foreign)}), so it is not loaded; export it with "
+                "tfsemcomp.serving.export."
+            )

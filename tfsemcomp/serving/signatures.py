@@ -13,7 +13,7 @@ import numpy as np
 from tfsemcomp.errors import ModelMismatchError
 
 if TYPE_CHECKING:
-    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 # Types as TensorFlow's protobufs call them -> as NumPy does.
 _TYPES = {
@@ -100,8 +100,13 @@ def frozen_variables(folder: str | os.PathLike) -> dict[str, np.ndarray]:
     }
 
 
-def _served(folder: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef:
-    """The graph that a server takes of a SavedModel."""
+def parse(folder: str | os.PathLike) -> saved_model_pb2.SavedModel:
+    """The file of a SavedModel, not run.
+
+    Args:
+        folder: that holds saved_model.pb.
+    Raises: ModelMismatchError if that is no SavedModel.
+    """
     from google.protobuf import message
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -111,9 +116,15 @@ def _served(folder: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef:
         saved.ParseFromString(path.read_bytes())
     except (OSError, message.DecodeError) as error:
         raise ModelMismatchError(f"{path}: not a SavedModel ({error}).") from error
-    for meta in saved.meta_graphs:
+    return saved
+
+
+def _served(folder: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef:
+    """The graph that a server takes of a SavedModel."""
+    for meta in parse(folder).meta_graphs:
         if "serve" in meta.meta_info_def.tags:
             return meta
+    path = pathlib.Path(folder) / "saved_model.pb"
     raise ModelMismatchError(f"{path}: holds no graph to serve; export it again.")
 
 

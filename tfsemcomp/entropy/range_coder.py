@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfsemcomp import forking
 from tfsemcomp.entropy import escape
 from tfsemcomp.entropy.tables import Tables, row_starts
 from tfsemcomp.errors import BitstreamError
@@ -29,6 +30,7 @@ def _ops():
     import tensorflow as tf
     import tensorflow_compression as tfc
 
+    forking.start()
     return tf, tfc
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfsemcomp import deadline
+from tfsemcomp import deadline, forking
 from tfsemcomp.errors import (
     LimitError,
     ModelMismatchError,
@@ -132,6 +132,7 @@ class ServingRunner:
             work: takes the transport, and what tells the seconds that are left.
         """
         deadline.check()
+        forking.start()
         allowed, own = deadline.left(), self.address.timeout
         end = time.monotonic() + (own if allowed is None else min(own, allowed))
 

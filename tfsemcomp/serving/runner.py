@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tfsemcomp import deadline
+from tfsemcomp import deadline, forking
 from tfsemcomp.errors import ModelMismatchError
 from tfsemcomp.serving import manifest
 
@@ -66,10 +66,12 @@ class LocalRunner:
         Raises:
             ModelMismatchError: if the files were changed or lack the signature.
             LimitError: if the time of `deadline` is over.
+            SemCompError: in a process forked from one that ran networks.
         """
         import tensorflow as tf
 
         deadline.check()
+        forking.start()
         functions = self._load()
         if signature not in functions:
             raise ModelMismatchError(

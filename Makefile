@@ -28,6 +28,10 @@ fuzz: $(STAMP)
 	TFSEMCOMP_FUZZ=$(or $(FUZZ),2000) TFSEMCOMP_FUZZ_SEED=$(or $(FUZZ_SEED),0) \
 	 $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
 
+soak: $(STAMP)
+	TFSEMCOMP_SOAK=$(or $(SOAK),2000) \
+	 $(BIN)/python -m pytest -q -s tests/trust/test_memory.py
+
 results: $(STAMP)
 	@if [ -z "$(DATA_DIR)" ]; then echo "error: name the folder that has the 24 Kodak\
 	 pictures in kodak/: make results DATA_DIR=FOLDER" >&2; exit 1; fi

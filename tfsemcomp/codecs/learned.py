@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tfsemcomp import bitstream, errors
+from tfsemcomp import bitstream, deadline, errors
 from tfsemcomp.codecs import base
 
 if TYPE_CHECKING:
@@ -112,22 +112,27 @@ class LearnedCodec(base.Codec):
         settings = {name: checked[name] for name in known}
         return self._encode_batch(np.stack(images), quality, **settings)
 
-    def decompress_batch(self, data: Sequence[bytes]) -> list[np.ndarray]:
+    def decompress_batch(
+        self, data: Sequence[bytes], *, limits: bitstream.Limits | None = None
+    ) -> list[np.ndarray]:
         """Decodes files of one size, model and quality in one go.
 
         Args:
             data: whole files.
+            limits: of each, and of the time for all; None stands for `Limits()`.
         Returns: uint8 [H,W,3] each, as `decompress` gives them.
         Raises: ValueError if they differ in size, model or quality; else as
             `decompress`.
         """
-        limits = bitstream.Limits()
-        parsed = [self._parse(item, None, limits) for item in data]
-        if len({item.alike for item in parsed}) != 1:
-            raise ValueError(
-                "`data` must be at least one file, all of one size, model and quality"
-            )
-        return list(self._decode_batch(parsed))
+        limits = limits or bitstream.Limits()
+        with deadline.within(limits.seconds):
+            parsed = [self._parse(item, None, limits) for item in data]
+            if len({item.alike for item in parsed}) != 1:
+                raise ValueError(
+                    "`data` must be at least one file, all of one size, model and "
+                    "quality"
+                )
+            return list(self._decode_batch(parsed))
 
     def _encode(self, image: np.ndarray, quality: float, **settings: Any) -> bytes:
         return self._encode_batch(image[None], quality, **settings)[0]

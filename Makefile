@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test fuzz lint format venv docs wheel results clean
+.PHONY: demo test fuzz soak lint format venv docs wheel results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output

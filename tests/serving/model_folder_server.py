@@ -22,6 +22,8 @@ class Behaviour:
         answers: status codes that it sends instead, an answer each.
         changed: paths whose last byte it sends wrong.
         shift: bytes by which it starts a range too late.
+        stalls: paths of which it sends half, and then nothing until `goes_on` is set.
+        goes_on: see there.
         moved: address to which it redirects everything.
         asked: path and Range of each request.
     """
@@ -32,6 +34,8 @@ class Behaviour:
     answers: list[int] = dataclasses.field(default_factory=list)
     changed: set[str] = dataclasses.field(default_factory=set)
     shift: int = 0
+    stalls: set[str] = dataclasses.field(default_factory=set)
+    goes_on: threading.Event = dataclasses.field(default_factory=threading.Event)
     moved: str = ""
     asked: list[tuple[str, str | None]] = dataclasses.field(default_factory=list)
 
@@ -71,6 +75,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             data = data[start:]
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        if self.path.lstrip("/") in behaviour.stalls:
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            behaviour.goes_on.wait()
+            return
         self.wfile.write(data[: behaviour.cuts.pop(0)] if behaviour.cuts else data)
 
     def log_message(self, *_: object) -> None:

@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from unittest import mock
 
 from absl.testing import parameterized
@@ -114,6 +116,27 @@ class GoodServerTest(FetchingTestCase):
         self.assertEqual([child.returncode for child in children], [0, 0, 0])
         self.assertEqual(printed, {manifest.find("far").fingerprint.hex()})
         self.assertLen(self.server.asked, FILES + 1)
+
+    def test_a_killed_process_leaves_no_model_and_the_next_one_goes_on(self):
+        self.server.stalls = {"far/1/variables/data"}
+        url = self.start()
+        self.addCleanup(self.server.goes_on.set)
+        code = (
+            "import sys; from tfsemcomp.serving import fetching\n"
+            "fetching.fetch('far', sys.argv[1])"
+        )
+        with subprocess.Popen([sys.executable, "-c", code, url]) as child:
+            end = time.monotonic() + 120
+            while len(self.server.asked) < 1 + FILES:
+                self.assertIsNone(child.poll())
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            time.sleep(0.2)
+            child.kill()
+        self.assertEqual(child.returncode, -signal.SIGKILL)
+        self.assert_nothing_fetched()
+        self.server.stalls = set()
+        self.assert_whole(fetching.fetch("far", url, patience=PATIENCE))
 
 
 class ShippedAndFetchedTest(FetchingTestCase):

@@ -1,6 +1,9 @@
 # make demo     environment, then three photos to content-aware JPEGs and a report
 # make test     environment, then all tests
 # make fuzz     2,000 damaged files of every codec (FUZZ=N, FUZZ_SEED=N)
+# make fuzz-deep  a search for bytes that break a decoder (SECONDS=N of each)
+# make soak     2,000 calls of every codec: does memory grow? (SOAK=N)
+# make audit    known faults of what is installed, where the network tells
 # make lint     style of the code
 # make venv     the environment alone (.venv), for Python 3.10 or 3.11
 # make docs     the site of docs/ in site/
@@ -16,7 +19,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test fuzz soak lint format venv docs wheel results clean
+.PHONY: demo test fuzz fuzz-deep audit soak lint format venv docs wheel results clean
 
 demo: $(STAMP)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/demo.py --out=demo_output
@@ -27,6 +30,19 @@ test: $(STAMP)
 fuzz: $(STAMP)
 	TFSEMCOMP_FUZZ=$(or $(FUZZ),2000) TFSEMCOMP_FUZZ_SEED=$(or $(FUZZ_SEED),0) \
 	 $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
+
+# Each decoder so many seconds; what is found is kept in build/fuzz.
+fuzz-deep: $(STAMP)
+	$(BIN)/python -m pip install -q -e ".[fuzz]"
+	set -e; for target in container mixing caption structure; do \
+	 $(BIN)/python -m tests.fuzz.deep $$target $(or $(SECONDS),300); done
+
+# Its own environment: its dependencies are none of ours.
+audit: $(STAMP)
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install -q "pip-audit>=2.7,<3"
+	build/audit/bin/pip-audit --strict --skip-editable \
+	 --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 soak: $(STAMP)
 	TFSEMCOMP_SOAK=$(or $(SOAK),2000) \

@@ -88,6 +88,8 @@ EXTRAS = {
     # The page of `tfsemcomp demo`. It holds Pillow below its newest release.
     "demo": ["gradio>=6.31,<7"],
     "serving": ["tensorflow-serving-api>=2.14.1,<2.15"],
+    # A search for bytes that break a decoder, `make fuzz-deep`.
+    "fuzz": ["atheris>=2.3,<4"],
 }
 EXTRAS["dev"] = [
     *EXTRAS["bench"],

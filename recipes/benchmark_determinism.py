@@ -198,7 +198,7 @@ def work(folder: pathlib.Path) -> None:
     codec = tfsemcomp.load(plan["codec"])
     seen = folder / "seen" / plan["codec"].replace("/", "_")
     seen.mkdir(parents=True, exist_ok=True)
-    with np.load(folder / "photos.npz") as file:
+    with np.load(folder / "photos.npz", allow_pickle=False) as file:
         photos = file["arr_0"]
     results = []
     for job in plan["jobs"]:
@@ -241,7 +241,8 @@ def _apart(picture: np.ndarray, file: str, seen: pathlib.Path) -> int:
     path = seen / f"{hashlib.sha256(file.encode()).hexdigest()}.npy"
     if not path.exists():
         np.save(path, picture)
-    return int(np.abs(np.load(path).astype(np.int16) - picture).max())
+    first = np.load(path, allow_pickle=False).astype(np.int16)
+    return int(np.abs(first - picture).max())
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _encode(
 
     height, width = images.shape[1:3]
     extra = _quality_input(model, len(images), quality)
-    padded = learned.pad(images, model.multiple).astype(np.float32)
+    padded = learned.pad_for_coding(images, model.multiple, model.stride)
     found = model.runner.call("analyze", images=padded, **extra)
     least = learned.least_bytes(height, width)
     head = _quality_byte(model, quality)

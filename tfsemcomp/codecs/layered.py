@@ -449,7 +449,9 @@ class _Encoder:
             index = quality - 1
             found = model.runner.call(
                 "analyze",
-                images=learned.pad(self._images, model.multiple).astype(np.float32),
+                images=learned.pad_for_coding(
+                    self._images, model.multiple, model.stride
+                ),
                 **layered_painting.conditions(model, self._base, self._lines),
                 **_quality(index, len(self._images)),
             )

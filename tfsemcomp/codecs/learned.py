@@ -30,6 +30,10 @@ class Model(Protocol):
     fingerprint: bytes
 
 
+# Rows over which what is not shown of a padded picture fades.
+_FADE = 16
+
+
 class Parsed(Protocol):
     """A file taken apart, of a believable size.
 
@@ -227,6 +231,34 @@ def pad(images: np.ndarray, multiple: int) -> np.ndarray:
     if not rows and not columns:
         return images
     return np.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="reflect")
+
+
+def pad_for_coding(images: np.ndarray, multiple: int, block: int) -> np.ndarray:
+    """Pads pictures as `pad` does, with little to code where nothing will be shown.
+
+    The block that holds the last row is mirrored. Below it each column fades to the
+    mean of that row, and what is right of the picture likewise.
+
+    Args:
+        images: uint8 [B,H,W,C].
+        multiple: sides of the result are whole multiples of it.
+        block: side of what a latent stands for, pixels; it divides `multiple`.
+    Returns: float32 [B,H',W',C].
+    """
+    import numpy as np
+
+    padded = pad(images, multiple).astype(np.float32)
+    for axis, side in ((1, images.shape[1]), (2, images.shape[2])):
+        shown = -(-side // block) * block
+        lines = np.moveaxis(padded, axis, 1)
+        if shown == lines.shape[1]:
+            continue
+        last = lines[:, shown - 1 : shown]
+        mean = last.mean(axis=2, keepdims=True)
+        share = np.arange(1, lines.shape[1] - shown + 1, dtype=np.float32) / _FADE
+        share = np.minimum(share, 1)[None, :, None, None]
+        lines[:, shown:] = last + share * (mean - last)
+    return padded
 
 
 def to_pixels(images: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -3,14 +3,13 @@
 import os
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
 
+from tests import scripts
 from tfsemcomp import bitstream
 from tfsemcomp.codecs import base
 from tfsemcomp.errors import BitstreamError, LimitError, SemCompError
@@ -121,22 +120,7 @@ class SemCompTestCase(parameterized.TestCase):
 
     def run_recipe_test(self, script: str, *flags: str) -> str:
         """Runs a script of the project in a process of its own; returns its output."""
-        root = pathlib.Path(__file__).resolve().parents[1]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(root),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
-        done = subprocess.run(
-            [sys.executable, str(root / script), *flags],
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=self.folder,
-            timeout=600,
-            check=False,
-        )
+        done = scripts.run(script, flags, self.folder)
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         return done.stdout
 

@@ -504,6 +504,28 @@ class CommandTest(CliTestCase, ServedTestCase):
                 images.read(back), codec.decompress(coded.read_bytes())
             )
 
+    def test_pyramid_interpolate_and_evaluate(self):
+        server = f"--server={SERVER.grpc}"
+        coded, frames = self.folder / "a.tfsc", self.folder / "frames"
+        codec = tfsemcomp.load("conceptual")
+        coded.write_bytes(codec.compress(images.read(self.picture)))
+        photos, out = self.folder / "photos", self.folder / "out"
+        photos.mkdir()
+        shutil.copy(self.picture, photos / "a.png")
+        with mock.patch.object(runner.LocalRunner, "call", nothing_here):
+            self.succeed("pyramid", coded, self.folder / "stages", server)
+            self.succeed("interpolate", coded, coded, frames, "--frames=2", server)
+            self.succeed(
+                *("evaluate", "--codecs=mean,jpeg", f"--images={photos}"),
+                *(f"--out={out}", "--qualities=1", "--repeats=1", server),
+            )
+        np.testing.assert_array_equal(
+            images.read(frames / "frame-0.png"), codec.decompress(coded.read_bytes())
+        )
+        rows = (out / "results.csv").read_text()
+        self.assertIn("hyperprior", rows)
+        self.assertIn("jpeg", rows)
+
     def test_errors_are_one_line(self):
         target = self.folder / "a.tfsc"
         server = f"--server=127.0.0.1:{free_port()}?attempts=1"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api, bitstream, errors
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import batch, shared
+from tfsemcomp.commands import batch, settings, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def add_pyramid(parser: Parser) -> None:
     parser.add_argument(
         "OUTPUT", type=pathlib.Path, help="Directory for stage-0.png and so on."
     )
+    settings.add_server(parser)
     shared.add_limits(parser)
 
 
@@ -81,7 +82,7 @@ def run_pyramid(args: argparse.Namespace, console: Console) -> int:
     """Writes the pictures that the generator goes through."""
     batch.check_input(args.INPUT)
     limits = shared.limits(args)
-    stages = _codec().return_pyramid(_read(args.INPUT), limits=limits)
+    stages = _codec(args.server).return_pyramid(_read(args.INPUT), limits=limits)
     paths = _write_all(args.OUTPUT, "stage", stages)
     sizes = [[stage.shape[1], stage.shape[0]] for stage in stages]
     facts = {"input": args.INPUT, "output": paths, "sizes": sizes}
@@ -157,6 +158,7 @@ def add_interpolate(parser: Parser) -> None:
     parser.add_switch(
         "streams", help="Write files frame-0.tfsc and so on to the directory, too."
     )
+    settings.add_server(parser)
     shared.add_limits(parser)
 
 
@@ -177,7 +179,7 @@ def run_interpolate(args: argparse.Namespace, console: Console) -> int:
     base.Setting("milliseconds", int, "", low=10, high=60000).check(args.milliseconds)
     if is_gif:
         batch.check_output(args.INPUT, args.OUTPUT)
-    limits, codec = shared.limits(args), _codec()
+    limits, codec = shared.limits(args), _codec(args.server)
     files = codec.interpolate(
         _read(args.INPUT),
         _read(args.TEXTURE),
@@ -198,8 +200,8 @@ def run_interpolate(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _codec() -> ConceptualCodec:
-    return base.get_codec("conceptual")
+def _codec(server: str | None = None) -> ConceptualCodec:
+    return base.get_codec("conceptual", server=server)
 
 
 def _read(path: pathlib.Path) -> bytes:

@@ -88,6 +88,7 @@ def add_evaluate(parser: Parser) -> None:
     )
     for name, declared in _settings().items():
         settings.add_flag(parser, group, name, declared)
+    settings.add_server(parser)
 
 
 def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
@@ -99,9 +100,17 @@ def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
     }
 
 
+def _load(name: str, server: str | None) -> base.Codec:
+    """The codec, its networks on the server if it has any."""
+    codec = api.load(name)
+    if server is None or not codec.uses_model:
+        return codec
+    return api.load(name, server=server)
+
+
 def run_evaluate(args: argparse.Namespace, console: Console) -> int:
     """Measures codecs on images."""
-    codecs = [api.load(name) for name in _split(args.codecs)]
+    codecs = [_load(name, args.server) for name in _split(args.codecs)]
     if not codecs:
         raise ValueError("`codecs` must name at least one codec")
     by_codec = _settings_by_codec(args, codecs)

@@ -6,7 +6,7 @@ Run:    python recipes/evaluate_semantic_enhanced.py --data=records/camvid:val \
             --backbone=FILE.npz --out=results/semantic_enhanced
 Cost:   not timed on a free machine yet; a photo takes 5 files, and 6 pictures for each
         perception, at each base and quality.
-Result: OUT/evaluation.json and .md.
+Result: OUT/evaluation.json and .md; with `--card` the figures in the model's card.
 
 Pictures are read back from their files; bytes are those of whole files. Told are, for
 each base and quality, as means over photos:
@@ -45,7 +45,7 @@ from tfsemcomp.codecs import base, semantic_labels, semantic_model
 from tfsemcomp.codecs.semantic_model import UNLABELLED
 from tfsemcomp.data import label_maps, reading, records
 from tfsemcomp.errors import SemCompError
-from tfsemcomp.evaluation import bd_rate, markdown, provenance
+from tfsemcomp.evaluation import bd_rate, markdown, model_cards, provenance
 from tfsemcomp.evaluation.curves import Curve
 from tfsemcomp.evaluation.rulers import Ruler
 from tfsemcomp.metrics import recognition
@@ -67,6 +67,7 @@ _BACKBONE = flags.DEFINE_string(
 )
 _LIMIT = flags.DEFINE_integer("limit", None, "The first so many photos only.", 1)
 _OUT = flags.DEFINE_string("out", "results/semantic_enhanced", "Folder for results.")
+_CARD = flags.DEFINE_boolean("card", False, "Enter figures in the model's card.")
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two photos, one quality, to OUT/smoke.")
 
 PLAIN = "base"
@@ -438,7 +439,27 @@ def main(argv: list[str]) -> None:
     images.write_atomic(out / "evaluation.md", text.encode("utf-8"))
     content = json.dumps(result, indent=1) + "\n"
     images.write_atomic(out / "evaluation.json", content.encode("utf-8"))
+    if _CARD.value and not _SMOKE.value:
+        model_cards.enter_results({info.name: for_card(result)})
     print(text)
+
+
+def for_card(result: dict[str, Any]) -> dict[str, Any]:
+    """What the model's card tells: all but errors of classes."""
+    facts = {"data": f"{result['photos']} photos of {_DATA.value}"}
+    facts |= {name: result[name] for name in ("segmenter", "judge", "backbone")}
+    for name, one in result["bases"].items():
+        facts[name] = {
+            "bd_rate": one["bd_rate"],
+            "qualities": {
+                quality: {
+                    case: {key: of[key] for key in of if key != "classes"}
+                    for case, of in cases.items()
+                }
+                for quality, cases in one["qualities"].items()
+            },
+        }
+    return facts
 
 
 if __name__ == "__main__":

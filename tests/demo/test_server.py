@@ -112,7 +112,6 @@ class PageTest(clients.PageTestCase):
     def test_wrong_wishes(self):
         self.client.open(self.file(pictures.png()))
         for pattern, values in (
-            ("not available", ("layered", None, "quality", 1, 1, 1, "", "uniform")),
             ("smallest", ("jpeg", None, "bytes", 1, 5, 1, "", "uniform")),
             ("greater than", ("jpeg", None, "quality", 999, 1, 1, "", "uniform")),
             (
@@ -243,6 +242,14 @@ class LayeredPageTest(clients.PageTestCase):
         data = changed.file.read_bytes()
         self.assertEqual(tfsemcomp.load("layered").caption(data), text)
         self.assertEqual(client.show(1).layers, (1, 3))
+
+    def test_a_codec_without_a_model(self):
+        from gradio_client.exceptions import AppError
+
+        client = self.enterContext(clients.client_of(self.url))
+        client.open(self.file(pictures.png()))
+        with self.assertRaisesRegex(AppError, "not available"):
+            client.press("compress", "rnn", None, "quality", 1, 1, 1, "", "uniform")
 
 
 @unittest.skipIf(clients.MISSING, clients.MISSING)

@@ -4,7 +4,7 @@ Paper:  that of train_semantic_enhancer.py.
 Run:    python recipes/export_semantic_enhancer.py --phase3=runs/enhancer_3 \
             --phase2=runs/enhancer_2 --primed=primed.npz \
             --name=semantic-enhancer-small --default
-        python recipes/export_semantic_enhancer.py --phase3=runs/enhancer_3 ...
+        python recipes/export_semantic_enhancer.py --phase3=runs/enhancer_3 --half ...
 Cost:   one process, no training, no pictures.
 Result: saved_models/semantic-enhancer-small/1 (signature `synthesize`; primed.npz),
         card.json and MANIFEST.json.
@@ -26,6 +26,7 @@ from tfsemcomp.models import semantic_enhancer, semantic_enhancer_module
 
 _CARD = model_cards.define("semantic_enhanced", run="phase3")
 _PHASE2 = flags.DEFINE_string("phase2", None, "Run that perception 1 is of.")
+_HALF = flags.DEFINE_boolean("half", False, "Weights of 16 bits: half the bytes.")
 _PRIMED = flags.DEFINE_string("primed", None, "Primed coder of the labels.")
 
 
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> None:
     module = semantic_enhancer_module.SemanticEnhancerModule(faithful, perceptual)
     primed = None if _PRIMED.value is None else context_mixing.load(_PRIMED.value)
     path = semantic_enhancer_module.export_module(
-        module, _CARD.root, _CARD.version, primed
+        module, _CARD.root, _CARD.version, primed, _HALF.value
     )
     exported = faithful.generator.weights
     _CARD.write(

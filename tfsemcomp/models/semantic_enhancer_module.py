@@ -109,6 +109,7 @@ def export_module(
     folder: str | os.PathLike,
     version: int = 1,
     primed: context_mixing.Primed | None = None,
+    half: bool = False,
 ) -> pathlib.Path:
     """Saves the signature as `folder`/`version`.
 
@@ -117,10 +118,13 @@ def export_module(
         folder: of the exported one; made when missing.
         version: see `serving.export.export`.
         primed: what the coder of labels starts with; None for nothing.
+        half: store weights in 16 bits, see there.
     Returns: the version folder.
     Raises: as `serving.export.export`.
     """
     extras = {}
     if primed is not None:
         extras[context_mixing.FILE_NAME] = lambda p: context_mixing.save(p, primed)
-    return export.export(module.signatures(), folder, version, extras)
+    signatures = module.signatures()
+    bits = dict.fromkeys(signatures, 16) if half else None
+    return export.export(signatures, folder, version, extras, bits=bits)

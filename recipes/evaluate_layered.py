@@ -3,7 +3,7 @@
 Paper:  IEEE TCSVT 33(8), 2023 (SCMC): layers of text, structure and signal.
 Run:    python recipes/evaluate_layered.py --data=records/captions:test \
             --qualities=1,2,3,4 --backbone=FILE.npz --out=results/layered
-Cost:   22 s of CPU time for a photo of 144x200 at 4 qualities; it takes 4 files a quality, 8 more
+Cost:   22 s of CPU time for a photo of 144x200; it takes 4 files a quality, 8 more
         captions, and one file a quality of hyperprior.
 Result: OUT/evaluation.json and .md; with `--card` the figures in the model's card.
 

@@ -396,6 +396,8 @@ class DeclaredSizeTest(HyperpriorCodecTestCase):
         with self.assertRaisesRegex(
             BitstreamError, "30000x8000.* at least 14649 bytes"
         ):
+            codec.decompress(bomb, limits=bitstream.Limits(pixels_per_byte=None))
+        with self.assertRaises(LimitError):
             codec.decompress(bomb)
         self.assertLess(time.monotonic() - start, 2)
         self.assertLess(tracemalloc.get_traced_memory()[1], 1 << 20)

@@ -25,7 +25,12 @@ from tests.harness import SemCompTestCase, noise_image, smooth_image
 from tfsemcomp import bitstream, cli, images
 from tfsemcomp.codecs import learned, rnn
 from tfsemcomp.entropy import bit_contexts
-from tfsemcomp.errors import BitstreamError, ModelMismatchError, SemCompError
+from tfsemcomp.errors import (
+    BitstreamError,
+    LimitError,
+    ModelMismatchError,
+    SemCompError,
+)
 from tfsemcomp.metrics import fidelity, structural
 from tfsemcomp.semantics import roi
 from tfsemcomp.serving import runner
@@ -763,6 +768,8 @@ class DeclaredSizeTest(RnnCodecTestCase):
         with self.assertRaisesRegex(
             BitstreamError, "30000x8000.* at least 14649 bytes"
         ):
+            codec.decompress(bomb, limits=bitstream.Limits(pixels_per_byte=None))
+        with self.assertRaises(LimitError):
             codec.decompress(bomb)
         self.assertLess(time.monotonic() - start, 2)
         self.assertLess(tracemalloc.get_traced_memory()[1], 1 << 20)

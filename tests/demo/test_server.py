@@ -5,6 +5,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -17,7 +18,7 @@ from tests.demo import clients, pictures
 from tests.harness import SemCompTestCase
 from tfsemcomp import bitstream, errors
 from tfsemcomp.codecs import hyperprior
-from tfsemcomp.demo import catalogue, maps, server
+from tfsemcomp.demo import catalogue, maps, server, studio
 from tfsemcomp.demo.bounds import Bounds
 from tfsemcomp.serving import manifest, runner
 
@@ -269,7 +270,14 @@ class ServerTest(SemCompTestCase):
 
         path = self.folder / "a.png"
         path.write_bytes(pictures.png())
+        opened = studio.open_photo
+
+        def slow(*args):
+            time.sleep(1)
+            return opened(*args)
+
         with (
+            mock.patch.object(studio, "open_photo", slow),
             server.serve(Bounds(seconds=0.0), port=0) as running,
             clients.client_of(running.url) as client,
             self.assertRaisesRegex(AppError, "takes longer than 0 s"),

@@ -21,7 +21,7 @@ class Bounds:
         workers: answers that are made at a time.
     """
 
-    limits: bitstream.Limits = bitstream.Limits(pixels=2**26, side=2**14)
+    limits: bitstream.Limits = bitstream.Limits(pixels=2**26, side=2**14, seconds=120.0)
     work_pixels: int = 2**20
     upload_bytes: int = 2**25
     seconds: float = 120.0

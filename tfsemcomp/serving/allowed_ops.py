@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 _COMPUTING = """
 Abs Acos Acosh Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any
 ArgMax ArgMin Asin Asinh Assert Atan Atan2 Atanh AvgPool BatchMatMul BatchMatMulV2
-BatchToSpaceND BiasAdd Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor
-BroadcastArgs BroadcastTo Cast Ceil ClipByValue Complex ComplexAbs Concat ConcatV2
-Conj Const Conv2D Conv2DBackpropInput Conv3D Cos Cosh Cumprod Cumsum DecodeJpeg
-DecodePng DepthToSpace DepthwiseConv2dNative Dequantize Diag DiagPart Div DivNoNan
-DynamicPartition DynamicStitch Einsum Elu EnsureShape Enter Equal Erf Erfc Erfinv
-Exit Exp ExpandDims Expm1 ExtractImagePatches FFT2D FakeQuantWithMinMaxVars Fill
-Floor FloorDiv FloorMod FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Gather
-GatherNd GatherV2 Greater GreaterEqual HSVToRGB IFFT2D IRFFT2D Identity IdentityN If
-Imag InTopKV2 InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu LeftShift
-Less LessEqual Lgamma Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr LoopCond
-MatMul MatrixBandPart MatrixDiagV3 MatrixSetDiagV3 Max MaxPool MaxPoolV2 Maximum
-Mean Merge Min Minimum MirrorPad Mod Mul MulNoNan Neg NextIteration NoOp
-NonMaxSuppressionV3 NonMaxSuppressionV4 NotEqual OneHot OnesLike Pack Pad PadV2
-PartitionedCall Placeholder PlaceholderWithDefault Pow PreventGradient Prod
-QuantizeV2 RFFT2D RGBToHSV Range Rank Real RealDiv Reciprocal Relu Relu6 Reshape
-ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ReverseSequence
-ReverseV2 RightShift Rint Roll Round Rsqrt ScaleAndTranslate ScatterNd SegmentMax
-SegmentMean SegmentSum Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size
-Slice Softmax Softplus Softsign SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
-SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf
-StatelessRandomNormalV2 StatelessRandomUniformIntV2 StatelessRandomUniformV2
-StatelessWhile StopGradient StridedSlice Sub Sum Switch Tan Tanh TensorListConcatV2
-TensorListElementShape TensorListFromTensor TensorListGather TensorListGetItem
-TensorListLength TensorListReserve TensorListSetItem TensorListStack
-TensorScatterAdd TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv TruncateMod
-Unpack UnsortedSegmentMax UnsortedSegmentSum Where While Xdivy Xlogy ZerosLike
+BatchToSpaceND BiasAdd Bincount Bitcast BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs
+BroadcastTo Cast Ceil Cholesky ClipByValue Complex ComplexAbs Concat ConcatV2 Conj
+Const Conv2D Conv2DBackpropInput Conv3D Cos Cosh Cumprod Cumsum DecodeJpeg DecodePng
+DepthToSpace DepthwiseConv2dNative Dequantize Diag DiagPart Div DivNoNan
+DynamicPartition DynamicStitch Einsum Elu EnsureShape Enter Equal Erf Erfc Erfinv Exit
+Exp ExpandDims Expm1 ExtractImagePatches FFT2D FakeQuantWithMinMaxVars Fill Floor
+FloorDiv FloorMod FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Gather GatherNd
+GatherV2 Greater GreaterEqual HSVToRGB IFFT2D IRFFT2D Identity IdentityN If Imag
+InTopKV2 InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu LeftShift Less
+LessEqual Lgamma Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr LoopCond MatMul
+MatrixBandPart MatrixDiagV3 MatrixSetDiagV3 Max MaxPool MaxPoolV2 Maximum Mean Merge
+Min Minimum MirrorPad Mod Mul MulNoNan Neg NextIteration NoOp NonMaxSuppressionV3
+NonMaxSuppressionV4 NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall
+Placeholder PlaceholderWithDefault Pow PreventGradient Prod QuantizeV2 RFFT2D RGBToHSV
+Range Rank Real RealDiv Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic
+ResizeBilinear ResizeNearestNeighbor ReverseSequence ReverseV2 RightShift Rint Roll
+Round Rsqrt ScaleAndTranslate ScatterNd SegmentMax SegmentMean SegmentSum Select
+SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign
+SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze
+StatefulPartitionedCall StatelessCase StatelessIf StatelessRandomNormalV2
+StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessWhile StopGradient
+StridedSlice Sub Sum Switch Tan Tanh TensorListConcatV2 TensorListElementShape
+TensorListFromTensor TensorListGather TensorListGetItem TensorListLength
+TensorListReserve TensorListSetItem TensorListStack TensorScatterAdd
+TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv TruncateMod Unpack
+UnsortedSegmentMax UnsortedSegmentSum Where While Xdivy Xlogy ZerosLike
 """
 # With which TensorFlow saves and restores variables, though a model has none.
 _SAVING_OPS = """

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from unittest import mock
 
 import numpy as np
@@ -23,7 +24,9 @@ LABELS = tuple(
 class SemanticEnhancedRecipesTest(SemCompTestCase):
     def setUp(self):
         super().setUp()
-        root = {manifest.ENVIRONMENT_VARIABLE: str(semantic_models.folder())}
+        # A copy, for its cards get figures.
+        models = shutil.copytree(semantic_models.folder(), self.folder / "models")
+        root = {manifest.ENVIRONMENT_VARIABLE: str(models)}
         self.enterContext(mock.patch.dict(os.environ, root))
         self.codec = base.get_codec("semantic_enhanced")
 
@@ -50,9 +53,14 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
             "--perceptions=0,1",
             "--backbone=",
             "--metrics=psnr",
+            "--card",
         )
         self.assertEqual((out / "evaluation.md").read_text() + "\n", text)
         facts = json.loads((out / "evaluation.json").read_text())
+        told = manifest.default_model("semantic_enhanced").card["results"]
+        self.assertEqual(told["data"], f"2 photos of {data}:val")
+        psnr = told["jpeg"]["qualities"]["5"]["base"]["psnr"]
+        self.assertEqual(psnr, facts["bases"]["jpeg"]["qualities"]["5"]["base"]["psnr"])
         for quality in (5, 40):
             cases = facts["bases"]["jpeg"]["qualities"][str(quality)]
             self.assertLen(cases, 1 + 2 * 7)

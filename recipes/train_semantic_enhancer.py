@@ -12,7 +12,8 @@ Run:    python tfrecords_tools/materialize_layers.py --records=records/camvid:tr
             --teacher=imagenet --learning_rate=1e-4 --out=runs/enhancer_2 ...
         python recipes/train_semantic_enhancer.py --variant=pix2pixhd --phase=1 ...
 Cost:   a forward and a backward pass of the generator a step; in phases 1 and 2 those
-        of the discriminators and of the teacher besides. Not timed on a free machine.
+        of the discriminators and of the teacher besides. `small` on one core: 6 s a
+        step of 8 crops of 192 in phase 3, 3.5 s of 4 crops of 160 in phase 2.
 Resume: the same command; it goes on from the newest checkpoint in --out. `--init` is
         another thing: a new training that begins with the weights of another run.
 Result: OUT/model.weights.h5 and OUT/run.json, pictures of a few validation photos in

@@ -74,30 +74,32 @@ class TextEncoderTest(SemCompTestCase):
 
 class DamsmTest(SemCompTestCase):
     def test_the_paper_s_shapes(self):
-        with tf.Graph().as_default():
-            model = Damsm("paper", 5450)
-            x = tf.zeros([2, 256, 256, 3])
-            regions, picture = model.pictures(x)
-            words, sentence, _ = model.text(tf.zeros([2, 18], tf.int32))
-            self.assertEqual(regions.shape, (2, 17 * 17, 256))
-            self.assertEqual(picture.shape, (2, 256))
-            self.assertEqual(words.shape, (2, 18, 256))
-            self.assertEqual(sentence.shape, (2, 256))
-            lstm = 2 * 4 * (300 * 128 + 128 * 128 + 128)
-            self.assertEqual(count(model.text.weights), 5450 * 300 + lstm)
-            linear = 768 * 256 + 2048 * 256 + 256
-            trained = count(model.pictures.trainable_weights)
-            self.assertEqual(trained, linear)
+        # Not in a graph of its own: there Keras would turn the classes of layers
+        # that networks of other tests have into those of TensorFlow 1.
+        model = Damsm("paper", 5450)
+        x = tf.zeros([2, 256, 256, 3])
+        regions, picture = model.pictures(x)
+        words, sentence, _ = model.text(tf.zeros([2, 18], tf.int32))
+        self.assertEqual(regions.shape, (2, 17 * 17, 256))
+        self.assertEqual(picture.shape, (2, 256))
+        self.assertEqual(words.shape, (2, 18, 256))
+        self.assertEqual(sentence.shape, (2, 256))
+        lstm = 2 * 4 * (300 * 128 + 128 * 128 + 128)
+        self.assertEqual(count(model.text.weights), 5450 * 300 + lstm)
+        linear = 768 * 256 + 2048 * 256 + 256
+        trained = count(model.pictures.trainable_weights)
+        self.assertEqual(trained, linear)
 
     def test_parameters_of_small(self):
-        with tf.Graph().as_default():
-            model = Damsm("small", 1600)
-            model.create_weights()
-            # Of them 2.1 millions are MobileNet's.
-            self.assertAlmostEqual(count(model.weights) / 1e6, 2.7, delta=0.1)
-            lstm = 2 * 4 * (128 * 64 + 64 * 64 + 64)
-            linear = 512 * 128 + 1024 * 128 + 128
-            self.assertEqual(count(model.trainable_weights), 1600 * 128 + lstm + linear)
+        # Not in a graph of its own: there Keras would turn the classes of layers
+        # that networks of other tests have into those of TensorFlow 1.
+        model = Damsm("small", 1600)
+        model.create_weights()
+        # Of them 2.1 millions are MobileNet's.
+        self.assertAlmostEqual(count(model.weights) / 1e6, 2.7, delta=0.1)
+        lstm = 2 * 4 * (128 * 64 + 64 * 64 + 64)
+        linear = 512 * 128 + 1024 * 128 + 128
+        self.assertEqual(count(model.trainable_weights), 1600 * 128 + lstm + linear)
 
     def test_frozen_trunks_take_weights(self):
         model = Damsm("small", 20, T)

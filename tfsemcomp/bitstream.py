@@ -522,8 +522,13 @@ def _header_bytes(header: Header) -> bytes:
     )
 
 
-def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
-    """Returns the header and its size in bytes; its CRC is that of the first chunk."""
+def _read_header(
+    data: bytes, limits: Limits, size: int | None = None
+) -> tuple[Header, int]:
+    """Returns the header and its size in bytes; its CRC is that of the first chunk.
+
+    `size` is that of the whole stream in bytes, None while it is not known.
+    """
     if not is_container(data):
         raise errors.BitstreamError(
             "not a tfsemcomp stream: it does not begin with the magic bytes "
@@ -553,7 +558,7 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, int]:
     height, offset = read_varint(data, offset, "height")
     if not (1 <= width <= _MAX_VALUE and 1 <= height <= _MAX_VALUE):
         raise errors.BitstreamError(f"the stream declares a size of {width}x{height}")
-    limits.check_size(width, height)
+    limits.check_size(width, height, size)
     return Header(codec, data[6:fixed], width, height, version), offset
 
 
@@ -607,8 +612,7 @@ def _read(
     data: bytes, limits: Limits, allow_torn: bool
 ) -> tuple[Stream, tuple[int, ...]]:
     """Returns the stream and the offsets at which its chunks end."""
-    header, offset = _read_header(data, limits)
-    limits.check_size(header.width, header.height, len(data))
+    header, offset = _read_header(data, limits, len(data))
     chunks, ends = [], []
     try:
         for chunk, end in _read_chunks(data, offset, limits):

@@ -167,7 +167,6 @@ def _encode(
     model: Model, images: np.ndarray, quality: float, verify: bool
 ) -> list[bytes]:
     """Encodes uint8 [B,H,W,3] to B files."""
-
     height, width = images.shape[1:3]
     extra = _quality_input(model, len(images), quality)
     padded = learned.pad_for_coding(images, model.multiple, model.stride)

@@ -442,7 +442,6 @@ class _Encoder:
 
     def _signals(self, quality: int) -> list[bytes]:
         """The payloads of the latents of a quality."""
-
         if quality not in self._signals_of:
             model = self._model
             index = quality - 1

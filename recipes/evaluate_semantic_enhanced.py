@@ -5,8 +5,8 @@ Run:    python recipes/evaluate_semantic_enhanced.py --data=records/camvid:val \
             --bases=jpeg,webp --qualities=1,5,10,20,40 --perceptions=0,1 \
             --backbone=FILE.npz --out=results/semantic_enhanced
 Cost:   19 s of CPU time for a frame of 480x360 at a base, a quality and two
-        perceptions; a photo takes 5 files, and 6 pictures for each
-        perception, at each base and quality.
+        perceptions; a photo takes 6 files, and 6 pictures for each
+        perception, at each base and quality. `--cases` leaves some out.
 Result: OUT/evaluation.json and .md; with `--card` the figures in the model's card.
 
 Pictures are read back from their files; bytes are those of whole files. Told are, for
@@ -15,6 +15,8 @@ each base and quality, as means over photos:
   base         the plain file of the base codec
   free         with the true labels, whose bytes do not count: the paper's way
   paid         the same pictures, with their bytes
+  corrected    derived labels, the larger pieces of which are put right where they are
+               wrong, paid; of bases that every machine decodes alike
   segment      labels that the encoder's segmenter found, paid
   derived      labels that the decoder finds in the base picture: no bytes
   zero labels  without labels
@@ -42,7 +44,12 @@ import tqdm
 from absl import app, flags
 
 from tfsemcomp import bitstream, images
-from tfsemcomp.codecs import base, semantic_labels, semantic_model
+from tfsemcomp.codecs import (
+    base,
+    semantic_enhanced,
+    semantic_labels,
+    semantic_model,
+)
 from tfsemcomp.codecs.semantic_model import UNLABELLED
 from tfsemcomp.data import label_maps, reading, records
 from tfsemcomp.errors import SemCompError
@@ -60,6 +67,7 @@ _JUDGE = flags.DEFINE_string("judge", None, "Whose mIoU is told; as --model.")
 _BASES = flags.DEFINE_list("bases", ["jpeg", "webp"], "Base codecs.")
 _QUALITIES = flags.DEFINE_list("qualities", ["1", "5", "10", "20", "40"], "Of ours.")
 _PERCEPTIONS = flags.DEFINE_list("perceptions", ["0"], "Places of the dial, 0 to 1.")
+_CASES = flags.DEFINE_list("cases", None, "Of those above but base; default: all.")
 _SMOOTHING = flags.DEFINE_integer("label_smoothing", 0, "Of labels that are sent.")
 _NOISE = flags.DEFINE_float("noise", 0.05, "Share of wrong squares, 8x8 pixels.", 0, 1)
 _METRICS = flags.DEFINE_list("metrics", ["psnr", "ms_ssim"], "Of pictures.")
@@ -72,8 +80,9 @@ _CARD = flags.DEFINE_boolean("card", False, "Enter figures in the model's card."
 _SMOKE = flags.DEFINE_boolean("smoke", False, "Two photos, one quality, to OUT/smoke.")
 
 PLAIN = "base"
-# Cases whose pictures saw the true labels.
-TOLD = ("free", "paid", "zero base", "noisy")
+# Cases whose pictures saw the true labels, and the others.
+TOLD = ("free", "paid", "corrected", "zero base", "noisy")
+CASES = (*TOLD, "segment", "derived", "zero labels")
 _SQUARE = 8
 _GREY = 128
 
@@ -168,6 +177,12 @@ class Experiment:
         self.codec = codec
         self.model = semantic_model.load(info)
         self.perceptions = [float(text) for text in _PERCEPTIONS.value]
+        self.wanted = tuple(_CASES.value or CASES)
+        unknown = sorted(set(self.wanted) - set(CASES))
+        if unknown:
+            raise SemCompError(
+                f"`cases` must be of {', '.join(CASES)}; received {', '.join(unknown)}."
+            )
         self._random = np.random.default_rng(0)
         self.seconds: dict[str, list[float]] = {"compress": [], "decompress": []}
 
@@ -180,35 +195,47 @@ class Experiment:
         plain = bitstream.read(data).chunks[0].payload[1:]
         picture = self.codec.decompress(data, layers=1)
         yield Case(PLAIN, len(plain), picture)
-        for title, wanted in zip(self._titles("paid"), self.perceptions, strict=True):
+        sizes = {"free": len(plain), "paid": len(data)}
+        sizes = {way: size for way, size in sizes.items() if way in self.wanted}
+        for number, wanted in enumerate(self.perceptions if sizes else ()):
             drawn = self._decompress(data, wanted)
-            yield Case(title.replace("paid", "free"), len(plain), drawn)
-            yield Case(title, len(data), drawn)
+            for way, size in sizes.items():
+                yield Case(self._titles(way)[number], size, drawn)
         for way, settings in (
             ("segment", {"mode": "segment", **found, **sent}),
             ("derived", {"mode": "derived", **found}),
+            (
+                "corrected",
+                {"mode": "corrected", "labels": scene.labels, **found, **sent},
+            ),
             ("zero labels", {"mode": "none"}),
             ("noisy", {"labels": noisy, **sent}),
         ):
+            exact = name in semantic_enhanced.EXACT_BASES
+            if way not in self.wanted or (way == "corrected" and not exact):
+                continue
             other = self._compress(scene, name, quality, **settings)
-            named = found if way == "derived" else {}
+            named = found if way in ("derived", "corrected") else {}
             for title, wanted in zip(self._titles(way), self.perceptions, strict=True):
                 yield Case(title, len(other), self._decompress(other, wanted, **named))
+        if "zero base" in self.wanted:
+            yield from self._blind(name, data, picture)
+
+    def _blind(self, name: str, data: bytes, picture: np.ndarray) -> Iterator[Case]:
+        """What the labels of a file alone give."""
         labels = self.codec.labels(data)
+        size = len(bitstream.truncate(data, 1))
         blind = semantic_model.Seen(
             np.full_like(picture, _GREY),
             name,
-            8 * len(plain) / scene.labels.size,
+            8 * len(bitstream.read(data).chunks[0].payload[1:]) / labels.size,
             labels,
             semantic_labels.borders(labels),
         )
-        size = len(data) - len(bitstream.truncate(data, 1))
-        for title, wanted in zip(
-            self._titles("zero base"), self.perceptions, strict=True
-        ):
-            yield Case(
-                title, size, semantic_model.enhance(self.model, [blind], wanted)[0]
-            )
+        titles = self._titles("zero base")
+        for title, wanted in zip(titles, self.perceptions, strict=True):
+            drawn = semantic_model.enhance(self.model, [blind], wanted)[0]
+            yield Case(title, len(data) - size, drawn)
 
     def _titles(self, way: str) -> list[str]:
         if len(self.perceptions) == 1:

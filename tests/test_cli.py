@@ -742,6 +742,13 @@ class EvaluateTest(CliTestCase):
         self.assertEqual((facts["rows"], len(facts["failed"])), (4, 2))
         self.assertRegex(err, "^error: bad.png, jpeg quality=50: ")
 
+    def test_limits_are_flags(self):
+        for flag in ("--max_side=40", "--max_pixels=100", "--max_pixels_per_byte=1"):
+            status, _, err = self.run_cli(*self.evaluate(flag, codecs="jpeg"))
+            self.assertEqual((flag, status), (flag, 1))
+            self.assertIn("limit", err)
+        self.succeed(*self.evaluate("--max_side=0", codecs="jpeg"))
+
     def test_wrong_use(self):
         self.refuse(2, "nope", *self.evaluate(codecs="nope"))
         self.refuse(2, "at least one", *self.evaluate(codecs=","))

@@ -67,6 +67,8 @@ def write(root: pathlib.Path) -> None:
         "version": 1,
         "system": segmentation.SYSTEM,
         "classes": {"number": CLASSES, "ignored": None},
+        # Comparisons alone: there is nothing to round.
+        "exact": True,
     }
     manifest.add(root, card, default=True)
 

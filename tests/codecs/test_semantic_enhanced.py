@@ -82,7 +82,7 @@ class SemanticEnhancedCodecTest(SemanticTestCase):
         codec = tfsemcomp.load(name)
         for size in ((1, 1), (1, 70), (64, 64), (33, 5)):
             image = smooth_image(*size)
-            for mode in ("segment", "derived", "none"):
+            for mode in ("segment", "derived", "corrected", "none"):
                 data = codec.compress(image, mode=mode, base="webp")
                 picture = tfsemcomp.decompress(data)
                 self.assertEqual(picture.shape, image.shape)
@@ -146,7 +146,7 @@ class SemanticEnhancedCodecTest(SemanticTestCase):
 
     def test_batches_are_files_of_their_own(self):
         other = (255 - IMAGE).astype(np.uint8)
-        for mode in ("segment", "derived"):
+        for mode in ("segment", "derived", "corrected"):
             files = self.codec.compress_batch([IMAGE, other], quality=9, mode=mode)
             for image, data, decoded in zip(
                 (IMAGE, other), files, self.codec.decompress_batch(files), strict=True
@@ -274,6 +274,72 @@ class LabelsTest(SemanticTestCase):
         self.assertLess(errors[0][0], errors[2][0])
 
 
+class CorrectedLabelsTest(SemanticTestCase):
+    def compress(self, **settings):
+        return self.codec.compress(IMAGE, mode="corrected", quality=5, **settings)
+
+    def derived(self, data: bytes) -> np.ndarray:
+        return semantic_models.labels_of(self.codec.decompress(data, layers=1))
+
+    def test_all_errors_are_corrected(self):
+        for settings in ({}, {"labels": LABELS}, {"base": "webp"}):
+            data = self.compress(corrected_area=0, **settings)
+            self.assertTrue((self.derived(data) != LABELS).any())
+            np.testing.assert_array_equal(self.codec.labels(data), LABELS)
+            self.check_picture(data, LABELS, semantic_labels.borders(LABELS))
+
+    def test_small_errors_stay(self):
+        sizes = []
+        for area in (0, 20, 200):
+            data = self.compress(corrected_area=area)
+            sizes.append(len(payloads_of(data)[1]))
+            expected = semantic_labels.corrected(LABELS, self.derived(data), area)
+            np.testing.assert_array_equal(self.codec.labels(data), expected)
+            self.check_picture(data, expected, semantic_labels.borders(expected))
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        self.assertLess(sizes[-1], sizes[0] / 2)
+        self.assertEqual(data, self.compress())
+
+    def test_what_is_right_already_costs_next_to_nothing(self):
+        payload = payloads_of(self.compress(labels=self.derived(self.compress())))[1]
+        self.assertLess(len(payload), 8 + 12)
+
+    def test_with_what_other_sent_labels_take(self):
+        data = self.compress(
+            label_scale=2,
+            label_smoothing=3,
+            instances=some_instances(),
+            corrected_area=0,
+        )
+        smooth = semantic_labels.smooth(LABELS, 3)
+        expected = smooth[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)[:90, :70]
+        np.testing.assert_array_equal(self.codec.labels(data), expected)
+        drawn = semantic_labels.borders(some_instances())
+        self.check_picture(data, expected, drawn)
+
+    def test_another_prediction_is_noticed(self):
+        data, other = self.compress(), self.compress(base="webp")
+        swapped = rewritten(data, payloads_of(data)[0], payloads_of(other)[1])
+        with self.assertRaisesRegex(ModelMismatchError, "correct others"):
+            self.codec.decompress(swapped)
+        layer = self.codec.decompress(swapped, layers=1)
+        np.testing.assert_array_equal(layer, self.codec.decompress(data, layers=1))
+
+    def test_the_segmenter_counts(self):
+        data = self.compress(segmenter=semantic_models.SEGMENTER)
+        self.assertEqual(data, self.compress())
+        named = self.codec.decompress(data, segmenter=semantic_models.SEGMENTER)
+        np.testing.assert_array_equal(named, self.codec.decompress(data))
+        with self.assertRaisesRegex(ModelMismatchError, "plain"):
+            self.codec.decompress(data, segmenter="plain")
+        root = self.copy_models()
+        card = manifest.find(semantic_models.SEGMENTER).card
+        manifest.add(root, {**card, "exact": False}, default=True)
+        self.use_models(root)
+        with self.assertRaisesRegex(ValueError, "thresholds.*--exact"):
+            tfsemcomp.load("semantic_enhanced").compress(IMAGE, mode="corrected")
+
+
 class DialTest(SemanticTestCase):
     def test_perception(self):
         data = self.codec.compress(IMAGE, quality=5)
@@ -304,7 +370,11 @@ class DialTest(SemanticTestCase):
 
 class ArgumentsTest(SemanticTestCase):
     @parameterized.parameters(
-        ({"mode": "corrected"}, "given, segment, derived, none"),
+        ({"mode": "guessed"}, "given, segment, derived, corrected, none"),
+        ({"mode": "corrected", "corrected_area": -1}, "`corrected_area`"),
+        ({"corrected_area": 3}, "`corrected_area` is of `mode` corrected"),
+        ({"mode": "corrected", "base": "jxl"}, "`mode` corrected needs a base"),
+        ({"mode": "corrected", "base": "rnn"}, "jpeg, webp, msroi_jpeg"),
         ({"mode": "given"}, "`labels`"),
         ({"mode": "derived", "labels": LABELS}, "`labels`"),
         ({"mode": "none", "segmenter": "thresholds"}, "`segmenter`"),
@@ -359,6 +429,9 @@ class HostileBytesTest(SemanticTestCase):
         ((None, b"\1\0\0\0\0"), KINDS),
         ((None, b"\1\4\0\0\0"), KINDS),
         ((None, b"\1\2"), KINDS),
+        ((None, b"\x13\2\0\0\0\0\0\0\0\0"), KINDS),
+        ((None, b"\3\0\0\0\0\0\0\0\0"), KINDS),
+        ((None, b"\3\2\0\0\0\0\0"), KINDS),
         ((None, b"\0", b""), KINDS),
         ((None, None, b""), KINDS),
         ((b"",), KINDS),
@@ -408,6 +481,23 @@ class HostileBytesTest(SemanticTestCase):
         self.use_models(path)
         with self.assertRaisesRegex(ModelMismatchError, "enhancer"):
             tfsemcomp.load(semantic_models.DEFAULT)
+
+
+class CorrectedTest(SemCompTestCase):
+    def test_pieces_of_wrong_labels(self):
+        predicted = np.zeros((9, 9), np.uint8)
+        labels = predicted.copy()
+        labels[1, 1:4] = 1
+        # Pieces may meet at corners, and have several labels.
+        labels[2, 4] = 2
+        labels[6:8, 6:8] = 255
+        for area, count in ((0, 8), (4, 8), (5, 0), (9, 0)):
+            found = semantic_labels.corrected(labels, predicted, area)
+            self.assertEqual((area, (found == labels).all()), (area, count == 8))
+            self.assertEqual((found != predicted).sum(), count)
+        labels[6, 5] = 3
+        found = semantic_labels.corrected(labels, predicted, 5)
+        self.assertEqual((found != predicted).sum(), 5)
 
 
 class SmoothTest(SemCompTestCase):

@@ -29,6 +29,8 @@ class CompareTest(CliTestCase):
         for qualities in ("", "50,", "fifty", "50.5", "-1"):
             self.refuse(2, "`qualities`", *command, f"--qualities={qualities}")
         self.refuse(1, "nowhere", *command, "--images=nowhere")
+        one = f"--images={self.picture}"
+        self.refuse(1, "limit", *command, one, "--max_side=40")
         with self.assertRaisesRegex(ValueError, "`qualities`"):
             comparison.compare(self.folder / "out", self.picture, [])
 

@@ -45,7 +45,7 @@ class SemanticEnhancedCommandsTest(CliTestCase):
             self.succeed(*command, *flags)
             expected = self.codec.compress(self.pixels, **settings)
             self.assertEqual(self.target.read_bytes(), expected)
-        self.refuse(2, "`mode` must be one of given", *command, "--mode=corrected")
+        self.refuse(2, "`mode` must be one of given", *command, "--mode=guessed")
         self.refuse(2, "`labels`", *command, "--mode=given")
 
     def test_layers_and_the_dial(self):

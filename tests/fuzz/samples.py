@@ -44,7 +44,11 @@ SAMPLES: dict[str, Sample] = {
         layered_models.folder,
     ),
     "semantic_enhanced": Sample(
-        ({"mode": "segment", "quality": 5}, {"mode": "derived", "base": "webp"}),
+        (
+            {"mode": "segment", "quality": 5},
+            {"mode": "derived", "base": "webp"},
+            {"mode": "corrected", "quality": 5},
+        ),
         semantic_models.folder,
     ),
     "msroi_jpeg": Sample(({"map": "centre"}, {"map": "centre", "quality": 5})),

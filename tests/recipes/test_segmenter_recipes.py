@@ -51,6 +51,7 @@ class SegmenterRecipesTest(SemCompTestCase):
             "--name=segmenter-test",
             f"--out={models}",
             "--default",
+            "--exact",
         )
         os.environ["TFSEMCOMP_MODELS"] = str(models)
         self.addCleanup(os.environ.pop, "TFSEMCOMP_MODELS")
@@ -71,3 +72,4 @@ class SegmenterRecipesTest(SemCompTestCase):
         card = manifest.find("segmenter-test").card
         self.assertEqual(card["results"]["label_maps"], found)
         self.assertEqual(card["classes"], {"number": 3, "ignored": 2})
+        self.assertTrue(card["exact"])

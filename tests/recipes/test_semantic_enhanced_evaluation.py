@@ -56,6 +56,21 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
             "--card",
         )
         self.assertEqual((out / "evaluation.md").read_text() + "\n", text)
+        some = self.folder / "some"
+        self.run_recipe_test(
+            "recipes/evaluate_semantic_enhanced.py",
+            f"--data={data}:val",
+            f"--out={some}",
+            "--bases=jpeg,jxl",
+            "--cases=free,corrected,derived",
+            "--backbone=",
+            "--metrics=psnr",
+            "--smoke",
+        )
+        found = json.loads((some / "smoke" / "evaluation.json").read_text())["bases"]
+        names = {name: [*one["qualities"]["1"]] for name, one in found.items()}
+        self.assertEqual(names["jpeg"], ["base", "free", "derived", "corrected"])
+        self.assertEqual(names["jxl"], ["base", "free", "derived"])
         facts = json.loads((out / "evaluation.json").read_text())
         told = manifest.default_model("semantic_enhanced").card["results"]
         self.assertEqual(told["data"], f"2 photos of {data}:val")
@@ -63,7 +78,7 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
         self.assertEqual(psnr, facts["bases"]["jpeg"]["qualities"]["5"]["base"]["psnr"])
         for quality in (5, 40):
             cases = facts["bases"]["jpeg"]["qualities"][str(quality)]
-            self.assertLen(cases, 1 + 2 * 7)
+            self.assertLen(cases, 1 + 2 * 8)
             self.check_accountings(cases, quality)
             self.check_semantics(cases, quality)
         told = facts["bases"]["jpeg"]["bd_rate"]
@@ -76,7 +91,13 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
             "paid": [
                 self.codec.compress(pixels, quality=quality, labels=labels)
                 for pixels, labels in zip(PIXELS, LABELS, strict=True)
-            ]
+            ],
+            "corrected": [
+                self.codec.compress(
+                    pixels, quality=quality, labels=labels, mode="corrected"
+                )
+                for pixels, labels in zip(PIXELS, LABELS, strict=True)
+            ],
         }
         for way, mode in (
             ("segment", "segment"),

@@ -58,6 +58,7 @@ CASES = {
     "layered": ("layered", {"quality": 2, "seeds": 3}),
     "semantic_enhanced": ("semantic_enhanced", {"base": "rnn"}),
     "semantic_enhanced, derived": ("semantic_enhanced", {"mode": "derived"}),
+    "semantic_enhanced, corrected": ("semantic_enhanced", {"mode": "corrected"}),
 }
 INTERFACES = ("grpc", "http")
 

@@ -6,9 +6,12 @@
     x_b, labels, borders, codec, rate --synthesize--> x_hat
 
 Labels are a given map, or what a segmenter finds in the original (both are sent), or
-what it finds in x_b (no bytes but its fingerprint), or missing. After layer 0 the file
-is that of the base codec, whose picture needs no model. Nothing that a network computes
-selects a table: where pictures drift, derived labels move pixels only.
+what it finds in x_b (no bytes but its fingerprint), or missing. Sent labels may be
+coded with what it finds in x_b as side plane: then only what is wrong there costs much.
+After layer 0 the file is that of the base codec, whose picture needs no model. Where
+pictures drift, derived labels move pixels only. Corrected ones need a segmenter that
+finds the same everywhere (serving/exact.py) and base pictures that are, and are
+checked: no other result of a network selects a table.
 
 Source: *JPD-SE: High-Level Semantics for Joint Perception-Distortion Enhancement in
 Image Compression*, arXiv 2005.12810. There neither labels nor borders are coded or
@@ -49,15 +52,20 @@ BASES = (
     "hyperprior",
     "rnn",
 )
-MODES = ("given", "segment", "derived", "none")
-# Those that send labels.
-_SENT = ("given", "segment")
+MODES = ("given", "segment", "derived", "corrected", "none")
+# Those that send labels, and those that segment.
+_SENT = ("given", "segment", "corrected")
+_SEGMENTING = ("segment", "derived", "corrected")
+# Codecs that every decoder decodes in the same whole numbers.
+EXACT_BASES = ("jpeg", "webp", "msroi_jpeg")
 # Of a file, layer by layer.
 _CHUNKS = ("base", "labels", "boundaries")
 _BEST_QUALITY = 100
 # Details are missing at low rates most.
 _DEFAULT_QUALITY = 20
 _MASKED_BASE = "msroi_jpeg"
+# Smaller errors cost more bytes than they are worth to the picture.
+_CORRECTED_AREA = 200
 
 
 @base.register("semantic_enhanced")
@@ -89,7 +97,8 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
             # As of msroi_jpeg, whose modes have numbers, too.
             object,
             "Where labels come from: given, or segmented from the original, both sent; "
-            "derived from the base picture, not sent; or none. Default: given with "
+            "derived from the base picture, not sent; corrected: given or segmented, "
+            "and sent as what differs from derived ones; or none. Default: given with "
             "`labels`, else segment.",
             choices=MODES,
         ),
@@ -110,6 +119,14 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
             "Pixels to a sample of the labels, along each axis.",
             default=1,
             choices=semantic_labels.SCALES,
+        ),
+        base.Setting(
+            "corrected_area",
+            int,
+            "Of mode corrected: pieces of wrong labels of fewer pixels stay as they "
+            "are; 0 corrects all.",
+            default=_CORRECTED_AREA,
+            low=0,
         ),
         base.Setting(
             "instances",
@@ -240,7 +257,7 @@ class SemanticEnhancedCodec(learned.LearnedCodec):
         header = stream.header
         payloads = [chunk.payload for chunk in stream.chunks]
         labels = semantic_labels.parse(payloads[1]) if len(payloads) > 1 else None
-        if len(payloads) > 2 and labels.source != "sent":
+        if len(payloads) > 2 and labels.source not in ("sent", "corrected"):
             raise errors.BitstreamError(
                 "the stream has borders between instances without labels that were sent"
             )
@@ -292,10 +309,14 @@ class _Parsed:
         classes = self.model.classes
         if self.labels.source == "none":
             return np.full(self.size, semantic_model.UNLABELLED, np.uint8)
-        if self.labels.source == "derived":
+        prediction = None
+        if self.labels.source != "sent":
             info = semantic_labels.segmenter_of(self.labels.segmenter, segmenter)
-            return semantic_labels.segment(picture, info, classes, self.server)
-        return self.labels.decode(*self.size, classes, self.model.primed)
+            found = semantic_labels.segment(picture, info, classes, self.server)
+            if self.labels.source == "derived":
+                return found
+            prediction = semantic_labels.Prediction(info.fingerprint, found)
+        return self.labels.decode(*self.size, classes, self.model.primed, prediction)
 
     def seen(self, segmenter: str | None) -> semantic_model.Seen:
         """What the network sees of the file."""
@@ -358,7 +379,8 @@ class _Encoder:
         header = bitstream.Header(
             self._codec.name, self._model.fingerprint, width, height
         )
-        payloads = [nested.pack(self._base.name, data), *self._semantics]
+        packed = nested.pack(self._base.name, data)
+        payloads = [packed, *self._semantics(packed)]
         chunks = [
             bitstream.Chunk(kind, payload, layer)
             for layer, (kind, payload) in enumerate(
@@ -371,31 +393,61 @@ class _Encoder:
     def _labels(self) -> np.ndarray:
         """Labels to send, before they are halved."""
         settings, classes = self._settings, self._model.classes
-        if settings["mode"] == "given":
+        if settings["labels"] is not None:
             size = self._image.shape[:2]
             labels = semantic_labels.read(settings["labels"], *size, classes)
         else:
-            info = semantic_labels.find_segmenter(settings["segmenter"])
             labels = semantic_labels.segment(
-                self._image, info, classes, self._codec.server
+                self._image, self._segmenter, classes, self._codec.server
             )
         return semantic_labels.smooth(labels, settings["label_smoothing"])
 
     @functools.cached_property
-    def _semantics(self) -> list[bytes]:
-        """The payloads after that of the base picture."""
-        settings, model = self._settings, self._model
-        if settings["mode"] == "none":
+    def _segmenter(self) -> ModelInfo:
+        exact = self._settings["mode"] == "corrected"
+        return semantic_labels.find_segmenter(self._settings["segmenter"], exact)
+
+    def _semantics(self, packed: bytes) -> list[bytes]:
+        """The payloads after that of the base picture, which is given."""
+        mode = self._settings["mode"]
+        if mode == "none":
             return [semantic_labels.NO_LABELS]
-        if settings["mode"] == "derived":
-            info = semantic_labels.find_segmenter(settings["segmenter"])
-            return [semantic_labels.derived_payload(info)]
+        if mode == "derived":
+            return [semantic_labels.derived_payload(self._segmenter)]
+        if mode == "corrected":
+            return self._encode_labels(self._predict(packed))
+        return self._sent
+
+    @functools.cached_property
+    def _sent(self) -> list[bytes]:
+        """The payloads of labels that do not depend on the base picture."""
+        return self._encode_labels(None)
+
+    def _predict(self, packed: bytes) -> semantic_labels.Prediction:
+        """What a decoder finds in the base picture."""
+        info, server = self._segmenter, self._codec.server
+        size = self._image.shape[:2]
+        picture = nested.decode(packed, BASES, "base", *size, server)
+        found = semantic_labels.segment(picture, info, self._model.classes, server)
+        return semantic_labels.Prediction(info.fingerprint, found)
+
+    def _encode_labels(
+        self, prediction: semantic_labels.Prediction | None
+    ) -> list[bytes]:
+        """The payloads of labels and borders that are sent."""
+        settings, model = self._settings, self._model
+        labels = self._labels
+        if prediction is not None:
+            labels = semantic_labels.corrected(
+                labels, prediction.labels, settings["corrected_area"]
+            )
         payload, seen = semantic_labels.encode(
-            self._labels,
+            labels,
             settings["label_scale"],
             model.classes,
             model.primed,
             settings["verify"],
+            prediction,
         )
         if settings["instances"] is None:
             return [payload]
@@ -440,14 +492,22 @@ def _mode(settings: dict[str, Any]) -> str:
 def _check_together(settings: dict[str, Any]) -> None:
     """Raises ValueError if settings contradict each other; all are present."""
     mode = settings["mode"]
-    if (mode == "given") != (settings["labels"] is not None):
+    has_labels = settings["labels"] is not None
+    if mode != "corrected" and (mode == "given") != has_labels:
         raise ValueError(
             f"`labels` is the map of `mode` given; give both or neither, received "
             f"`mode` {mode!r}"
         )
-    if settings["segmenter"] is not None and mode not in ("segment", "derived"):
+    if settings["segmenter"] is not None and mode not in _SEGMENTING:
         raise ValueError(
-            f"`segmenter` is of `mode` segment or derived, received {mode!r}"
+            f"`segmenter` is of `mode` {', '.join(_SEGMENTING)}, received {mode!r}"
+        )
+    if settings["corrected_area"] != _CORRECTED_AREA and mode != "corrected":
+        raise ValueError(f"`corrected_area` is of `mode` corrected, received {mode!r}")
+    if mode == "corrected" and settings["base"] not in EXACT_BASES:
+        raise ValueError(
+            "`mode` corrected needs a base whose pictures are the same on every "
+            f"machine: {', '.join(EXACT_BASES)}; received {settings['base']!r}"
         )
     unused = {
         "label_smoothing": settings["label_smoothing"] == 0,

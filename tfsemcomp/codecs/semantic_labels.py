@@ -2,12 +2,14 @@
 
     a given map, or x --segmenter--> labels --majority filter, halve--> plane
     plane --context mixing--> `labels` chunk;  plane --nearest--> labels that all see
+    x_b --segmenter--> labels that need no bytes, or what such a plane is coded with
     instances --borders--> plane --context mixing, given those of labels--> `boundaries`
 
 Payload of labels (docs/BITSTREAM.md is normative):
 
     flags 1 | of sent labels: symbols - 1, 1 | plane
             | of derived ones: fingerprint of the segmenter 4
+            | of corrected ones: symbols - 1, 1 | fingerprint 4 | check 2 | plane
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
     from tfsemcomp.serving.manifest import ModelInfo
 
 # What a payload says of its labels, by numbers in the flags.
-SOURCES = ("none", "sent", "derived")
+SOURCES = ("none", "sent", "derived", "corrected")
 SCALES = (1, 2)
 SMOOTHINGS = (0, 3, 5, 9)
 _SOURCE_BITS = 0b11
 _HALF_FLAG = 0b100
 _PRIMED_FLAG = 0b1000
-_KNOWN_BITS = _SOURCE_BITS | _HALF_FLAG | _PRIMED_FLAG
+# Flags beside the source, by source.
+_FLAGS = dict.fromkeys(("sent", "corrected"), _HALF_FLAG | _PRIMED_FLAG)
 _FINGERPRINT_BYTES = 4
+_CHECK_BYTES = 2
 
 
 def read(given: Any, height: int, width: int, classes: int) -> np.ndarray:
@@ -166,6 +170,26 @@ def _box_sum(mask: np.ndarray, side: int) -> np.ndarray:
     return sums
 
 
+def corrected(labels: np.ndarray, predicted: np.ndarray, area: int) -> np.ndarray:
+    """Predicted labels, of which the larger pieces of wrong ones are put right.
+
+    Most of a map's bytes tell where exactly borders run. What is off by a pixel or two
+    along them hardly matters to the picture.
+
+    Args:
+        labels: uint8 [H,W].
+        predicted: uint8 [H,W].
+        area: of a piece, pixels; smaller ones stay as predicted. 0 and 1 leave none.
+    Returns: uint8 [H,W].
+    """
+    import numpy as np
+
+    from tfsemcomp.semantics import edges
+
+    wrong = edges.remove_short((labels != predicted).astype(np.uint8), area)
+    return np.where(wrong, labels, predicted)
+
+
 def borders(labels: np.ndarray) -> np.ndarray:
     """Pixels with another label, or instance, at one of their four neighbours.
 
@@ -180,6 +204,29 @@ def borders(labels: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What coder and decoder find in the base picture.
+
+    Attributes:
+        segmenter: fingerprint of who finds it.
+        labels: uint8 [H,W].
+    """
+
+    segmenter: bytes
+    labels: np.ndarray
+
+    def side(self, scale: int) -> np.ndarray:
+        """The plane beside that of the labels: uint8 [ceil(H/scale),ceil(W/scale)]."""
+        return self.labels[::scale, ::scale]
+
+    def check(self, scale: int) -> bytes:
+        """What tells it from other predictions."""
+        from tfsemcomp.entropy import checks
+
+        return checks.symbol_check(self.side(scale).astype("int32"))
+
+
+@dataclasses.dataclass(frozen=True)
 class Parsed:
     """A payload of labels taken apart.
 
@@ -187,9 +234,10 @@ class Parsed:
         source: one of `SOURCES`.
         scale: pixels to a sample, along each axis.
         primed: whether the model's statistics were used.
-        symbols: of the plane of sent labels.
+        symbols: of the plane of sent or corrected labels.
         coded: that plane.
-        segmenter: fingerprint of the segmenter of derived labels.
+        segmenter: fingerprint of the segmenter of derived or corrected labels.
+        check: of the prediction that is corrected.
     """
 
     source: str
@@ -198,17 +246,26 @@ class Parsed:
     symbols: int = 0
     coded: bytes = b""
     segmenter: bytes = b""
+    check: bytes = b""
 
     def decode(
-        self, height: int, width: int, classes: int, primed: Primed | None
+        self,
+        height: int,
+        width: int,
+        classes: int,
+        primed: Primed | None,
+        prediction: Prediction | None = None,
     ) -> np.ndarray:
-        """Labels that were sent: uint8 [H,W].
+        """Labels that were sent, or corrected: uint8 [H,W].
 
         Args:
             height, width: of the picture.
             classes: of the model.
             primed: of the model; None if it has none.
-        Raises: BitstreamError if the bytes are no such labels.
+            prediction: that is corrected; None for labels that were sent.
+        Raises:
+            BitstreamError: if the bytes are no such labels.
+            ModelMismatchError: if the prediction is not the coder's.
         """
         import numpy as np
 
@@ -223,11 +280,18 @@ class Parsed:
                 f"the labels have {self.symbols} symbols, their model has {classes} "
                 "classes"
             )
+        if prediction is not None and prediction.check(self.scale) != self.check:
+            raise errors.ModelMismatchError(
+                "the labels correct others than those that are found in the base "
+                "picture here, which another version of its codec may decode "
+                "differently; the first layer alone is the base picture"
+            )
         plane = context_mixing.decode(
             self.coded,
             -(-height // self.scale),
             -(-width // self.scale),
             self.symbols,
+            None if prediction is None else prediction.side(self.scale),
             primed=primed if self.primed else None,
         )
         plane[plane >= classes] = UNLABELLED
@@ -241,8 +305,9 @@ def encode(
     classes: int,
     primed: Primed | None,
     verify: bool,
+    prediction: Prediction | None = None,
 ) -> tuple[bytes, np.ndarray]:
-    """Makes the payload of labels that are sent, the shorter one of two.
+    """Makes the payload of labels that are sent or corrected, the shorter one of two.
 
     Args:
         labels: uint8 [H,W].
@@ -250,6 +315,7 @@ def encode(
         classes: of the model.
         primed: of the model; None without.
         verify: whether the labels are decoded again.
+        prediction: that is corrected; None to send the labels alone.
     Returns: the payload, and the labels that a decoder sees, uint8 [H,W].
     Raises: SemCompError if they do not decode to what they were.
     """
@@ -262,17 +328,21 @@ def encode(
     unlabelled = plane == UNLABELLED
     symbols = max(classes + bool(unlabelled.any()), context_mixing.MIN_SYMBOLS)
     plane = np.where(unlabelled, symbols - 1, plane).astype(np.uint8)
-    coded, flags = context_mixing.encode(plane, symbols), 0
+    source, side, fields = "sent", None, b""
+    if prediction is not None:
+        source, side = "corrected", prediction.side(scale)
+        fields = prediction.segmenter + prediction.check(scale)
+    coded, flags = context_mixing.encode(plane, symbols, side), 0
     if primed is not None and primed.symbols == symbols:
-        warm = context_mixing.encode(plane, symbols, primed=primed)
+        warm = context_mixing.encode(plane, symbols, side, primed)
         if len(warm) < len(coded):
             coded, flags = warm, _PRIMED_FLAG
-    flags |= SOURCES.index("sent") | _HALF_FLAG * SCALES.index(scale)
-    payload = bytes([flags, symbols - 1]) + coded
+    flags |= SOURCES.index(source) | _HALF_FLAG * SCALES.index(scale)
+    payload = bytes([flags, symbols - 1]) + fields + coded
     seen = labels[::scale, ::scale].repeat(scale, axis=0).repeat(scale, axis=1)
     seen = np.ascontiguousarray(seen[:height, :width])
     if verify:
-        again = parse(payload).decode(height, width, classes, primed)
+        again = parse(payload).decode(height, width, classes, primed, prediction)
         learned.check_verified(np.array_equal(again, seen))
     return payload, seen
 
@@ -290,10 +360,9 @@ def parse(payload: bytes) -> Parsed:
 
     Raises: BitstreamError if it is cut, or says what this version does not know.
     """
-    flags = payload[0] if payload else _SOURCE_BITS
-    number = flags & _SOURCE_BITS
-    source = SOURCES[number] if number < len(SOURCES) else ""
-    if not source or flags & ~_KNOWN_BITS or (source != "sent" and flags != number):
+    flags = payload[0] if payload else 0
+    source = SOURCES[flags & _SOURCE_BITS]
+    if not payload or flags & ~_SOURCE_BITS & ~_FLAGS.get(source, 0):
         raise errors.BitstreamError(
             f"the labels have flags {payload[:1].hex() or 'none'}, of which some are "
             "unknown here; a newer tfsemcomp may be needed"
@@ -311,7 +380,17 @@ def parse(payload: bytes) -> Parsed:
         raise errors.BitstreamError("the labels must have 2 to 256 symbols")
     scale = SCALES[bool(flags & _HALF_FLAG)]
     primed = bool(flags & _PRIMED_FLAG)
-    return Parsed(source, scale, primed, rest[0] + 1, rest[1:])
+    symbols, coded = rest[0] + 1, rest[1:]
+    if source == "sent":
+        return Parsed(source, scale, primed, symbols, coded)
+    segmenter, coded = coded[:_FINGERPRINT_BYTES], coded[_FINGERPRINT_BYTES:]
+    check, coded = coded[:_CHECK_BYTES], coded[_CHECK_BYTES:]
+    if len(check) < _CHECK_BYTES:
+        raise errors.BitstreamError(
+            "corrected labels need the fingerprint and the check of a prediction; "
+            "these end before"
+        )
+    return Parsed(source, scale, primed, symbols, coded, segmenter, check)
 
 
 def encode_boundaries(
@@ -346,14 +425,23 @@ def decode_boundaries(payload: bytes, label_borders: np.ndarray) -> np.ndarray:
     return context_mixing.decode(payload, *label_borders.shape, 2, label_borders)
 
 
-def find_segmenter(name: str | None) -> ModelInfo:
+def find_segmenter(name: str | None, exact: bool = False) -> ModelInfo:
     """The segmenter of this name or path; None for the default.
 
-    Raises: SemCompError if there is none.
+    Args:
+        name: see above.
+        exact: whether it must find the same on every machine.
+    Raises: SemCompError if there is none; ValueError if it does not.
     """
     from tfsemcomp.semantics import segmentation
 
-    return segmentation.find_model(name)
+    info = segmentation.find_model(name)
+    if exact and not info.card.get("exact"):
+        raise ValueError(
+            f"`mode` corrected needs a segmenter that finds the same on every machine; "
+            f"`{info.name}` was not exported with --exact"
+        )
+    return info
 
 
 def segmenter_of(fingerprint: bytes, name: str | None) -> ModelInfo:

@@ -7,7 +7,7 @@ import contextlib
 import pathlib
 from typing import TYPE_CHECKING
 
-from tfsemcomp.commands import batch
+from tfsemcomp.commands import batch, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ def add_arguments(parser: Parser) -> None:
         help="Of the plain JPEGs, separated by commas (30,50,75).",
     )
     parser.add_flag("map", help="Method or mask; default: the shipped model.")
+    shared.add_limits(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compresses photos both ways and writes the page."""
+    limits = shared.limits(args)
     qualities = parse_qualities(args.qualities)
     from tfsemcomp.evaluation import comparison
 
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             args.images,
             qualities,
             roi_map=args.map,
+            limits=limits,
             on_picture=progress.show,
         )
     console.result({"report": path}, str(path))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfsemcomp import api
 from tfsemcomp.codecs import base
-from tfsemcomp.commands import batch, settings
+from tfsemcomp.commands import batch, settings, shared
 from tfsemcomp.commands.console import Console
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def add_evaluate(parser: Parser) -> None:
     for name, declared in _settings().items():
         settings.add_flag(parser, group, name, declared)
     settings.add_server(parser)
+    shared.add_limits(parser)
 
 
 def _settings() -> dict[str, list[tuple[str, base.Setting]]]:
@@ -114,6 +115,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
     if not codecs:
         raise ValueError("`codecs` must name at least one codec")
     by_codec = _settings_by_codec(args, codecs)
+    limits = shared.limits(args)
     from tfsemcomp.evaluation import sweep
 
     images, labels = _labelled_images(args.images, args.labels)
@@ -134,6 +136,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
         workers=args.workers,
         keep_files=args.keep_files is not False,
         resume=bool(args.resume),
+        limits=limits,
         on_row=lambda _row, done, total: progress.show(done, total),
     )
     progress.close()

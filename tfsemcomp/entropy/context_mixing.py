@@ -133,7 +133,9 @@ def _labels() -> _Model:
     tables = kernels.LABEL_TABLES
     fresh = {
         "counters": np.full((tables, kernels.CELLS), kernels.FRESH, np.uint32),
-        "weights": np.full((kernels.LABEL_SETS, tables), 19661, np.int32),
+        "weights": np.full(
+            (kernels.LABEL_SETS, tables), kernels.FRESH_WEIGHT, np.int32
+        ),
     }
     rates = context_mixing_tables.visit_rates(16, 250)
 

@@ -36,7 +36,10 @@ LABEL_TABLES = 7
 ESCAPE_TABLES = 5
 LABEL_SETS = 80
 _ESCAPE_SET = 70
-_SETS_WITH_SIDE = 32
+# Further ones with a side plane, and sets that count on it.
+_SIDE_TABLES = 3
+_TRUSTING_SETS = 32
+FRESH_WEIGHT = 19661
 _CANDIDATES = 4
 _FLAGS = 3
 _LONGEST_RUN, _LONGEST_RISE = 12, 8
@@ -181,12 +184,12 @@ def _mix_bit(
 
     Args:
         bit: to be coded.
-        cells: int64 [7], a cell of each table.
+        cells: int64 [T], a cell of each table; T is 7, with a side plane 10.
         used: how many of the tables count.
         chosen: row of `weights`.
-        counters: uint32 [7,CELLS].
-        weights: int32 [80,7].
-        inputs: int64 [7], workspace.
+        counters: uint32 [T,CELLS].
+        weights: int32 [80,T].
+        inputs: int64 [T], workspace.
         stretch, squash, rates: the constant tables.
         coder, data, decoding: of `code_bit`.
 
@@ -295,7 +298,6 @@ def _flag_cells(
     patterns: np.ndarray,
     ranks: np.ndarray,
     k: int,
-    kind: int,
     place: int,
     base: int,
     cells: np.ndarray,
@@ -307,21 +309,71 @@ def _flag_cells(
         patterns: int64 [5]: the first 6, 10 and 16 ranks in base 5, runs, candidates.
         ranks: int64 [16], of `_gather`.
         k: 0 to 2.
-        kind: k + 8 * the side plane's number.
         place: floor(y / 16).
         base: greater than every label of the plane and the rows above it.
         cells: int64 [7], the result.
     """
     nearest = ((found[0] * base + found[1]) * base + found[2]) * base + found[3]
-    cells[0] = cell(patterns[0], kind)
-    cells[1] = cell(patterns[1], kind + 1000000)
-    cells[2] = cell(patterns[2], kind + 2000000)
-    cells[3] = cell(nearest, kind + 3000000)
-    cells[4] = cell(nearest * base + found[5], hashed(kind, 5 * ranks[4] + ranks[7]))
+    cells[0] = cell(patterns[0], k)
+    cells[1] = cell(patterns[1], k + 1000000)
+    cells[2] = cell(patterns[2], k + 2000000)
+    cells[3] = cell(nearest, k + 3000000)
+    cells[4] = cell(nearest * base + found[5], hashed(k, 5 * ranks[4] + ranks[7]))
     cells[5] = cell(
-        found[16 + k] * base + found[1], hashed(kind + 4096 * place, patterns[4])
+        found[16 + k] * base + found[1], hashed(k + 4096 * place, patterns[4])
     )
-    cells[6] = cell(patterns[3], hashed(kind, patterns[0]))
+    cells[6] = cell(patterns[3], hashed(k, patterns[0]))
+
+
+@jit()
+def _describe_side(
+    padded: np.ndarray, side: np.ndarray, y: int, x: int, about: np.ndarray
+) -> None:
+    """What the side plane says at a pixel, and where it was wrong before.
+
+    Args:
+        padded: uint8, the plane with its margins.
+        side: uint8 [H,W].
+        y, x: of the pixel.
+        about: int64 [4], the result: its value; which of four neighbours differ in
+            both planes, in bits; its values to the right and below.
+    """
+    height, width = side.shape
+    here, above = padded[y + TOP], padded[y + TOP - 1]
+    c = x + LEFT
+    wrong = 0
+    if x and here[c - 1] != side[y, x - 1]:
+        wrong += 1
+    if y:
+        if above[c] != side[y - 1, x]:
+            wrong += 2
+        if x and above[c - 1] != side[y - 1, x - 1]:
+            wrong += 4
+        if x < width - 1 and above[c + 1] != side[y - 1, x + 1]:
+            wrong += 8
+    about[0], about[1] = side[y, x], wrong
+    about[2] = side[y, min(x + 1, width - 1)]
+    about[3] = side[min(y + 1, height - 1), x]
+
+
+@jit()
+def _side_cells(
+    candidate: int, patterns: np.ndarray, about: np.ndarray, k: int, cells: np.ndarray
+) -> None:
+    """The further cells of a flag with a side plane.
+
+    Args:
+        candidate: the label that the flag asks for.
+        patterns: of `_describe`.
+        about: of `_describe_side`.
+        k: 0 to 2.
+        cells: int64 [10], the result is the last three.
+    """
+    kind = k + 4 * (candidate == about[0]) + 32 * about[1]
+    ahead = 8 * (candidate == about[2]) + 16 * (candidate == about[3])
+    cells[LABEL_TABLES] = cell(kind + ahead, 4000000 + patterns[4])
+    cells[LABEL_TABLES + 1] = cell(kind, 5000000 + patterns[0])
+    cells[LABEL_TABLES + 2] = cell(kind, 6000000 + 256 * about[0] + candidate)
 
 
 @jit()
@@ -347,6 +399,29 @@ def _describe(
     patterns[3] = _runs(padded, y, x, width)
     patterns[4] = count
     return count
+
+
+@jit()
+def _with_side(
+    counters: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counters and weights with those of a side plane, which are always fresh.
+
+    Args:
+        counters: uint32 [7,CELLS].
+        weights: int32 [80,7].
+    Returns: uint32 [10,CELLS] and int32 [80,10].
+    """
+    tables = LABEL_TABLES + _SIDE_TABLES
+    learnt = np.full((tables, CELLS), FRESH, np.uint32)
+    learnt[:LABEL_TABLES] = counters
+    sets = np.zeros((LABEL_SETS, tables), np.int32)
+    sets[:, :LABEL_TABLES] = weights
+    # What counts on the side plane begins with what is known without it.
+    trusting = sets[_TRUSTING_SETS : 2 * _TRUSTING_SETS]
+    trusting[:, :LABEL_TABLES] = weights[:_TRUSTING_SETS]
+    trusting[:, LABEL_TABLES:] = FRESH_WEIGHT
+    return learnt, sets
 
 
 @jit()
@@ -382,9 +457,11 @@ def code_labels(
     base = 64 if symbols <= 63 else 256
     padded = np.full((height + TOP, width + LEFT + RIGHT), base - 1, np.uint8)
     found, ranks = np.zeros(20, np.int64), np.zeros(16, np.int64)
-    patterns, cells = np.zeros(5, np.int64), np.zeros(LABEL_TABLES, np.int64)
-    inputs = np.zeros(LABEL_TABLES, np.int64)
-    first_set = _SETS_WITH_SIDE if side.size else 0
+    has_side = side.size > 0
+    learnt, sets = _with_side(counters, weights) if has_side else (counters, weights)
+    tables = learnt.shape[0]
+    patterns, cells = np.zeros(5, np.int64), np.zeros(tables, np.int64)
+    inputs, about = np.zeros(tables, np.int64), np.zeros(4, np.int64)
     depth = 0
     while 1 << depth < symbols:
         depth += 1
@@ -397,7 +474,10 @@ def code_labels(
             else:
                 data = with_room(coder, data, 64)
             count = _describe(padded, y, x, width, found, ranks, patterns)
-            number = side_number(side, y, x)
+            trusting = 0
+            if has_side:
+                _describe_side(padded, side, y, x, about)
+                trusting = 0 if about[1] else _TRUSTING_SETS
             value = -1 if decoding else np.int64(plane[y, x])
             result, refused = -1, 0
             for k in range(min(count, _FLAGS)):
@@ -405,15 +485,16 @@ def code_labels(
                     continue
                 if refused == symbols - 1:
                     break
-                kind = k + 8 * number
-                _flag_cells(found, patterns, ranks, k, kind, y // 16, base, cells)
+                _flag_cells(found, patterns, ranks, k, y // 16, base, cells)
+                if has_side:
+                    _side_cells(found[16 + k], patterns, about, k, cells)
                 flag = _mix_bit(
                     1 if value == found[16 + k] else 0,
                     cells,
-                    LABEL_TABLES,
-                    first_set + 8 * k + count,
-                    counters,
-                    weights,
+                    tables,
+                    trusting + 8 * k + count,
+                    learnt,
+                    sets,
                     inputs,
                     stretch,
                     squash,
@@ -435,14 +516,18 @@ def code_labels(
                     cells[1] = cell(result, 9100000 + found[1])
                     cells[2] = cell(result, 9200000 + found[0] * base + found[1])
                     cells[3] = cell(result, 9300000 + y // 32)
-                    cells[4] = cell(result, 9500000 + number)
+                    cells[4] = cell(result, 9500000)
+                    if has_side:
+                        guess = about[0] + (1 << depth)
+                        same = 2 * (guess >> (place + 1) == result)
+                        cells[5] = cell(same + (guess >> place & 1), 9600000)
                     bit = _mix_bit(
                         value >> place & 1,
                         cells,
-                        ESCAPE_TABLES,
+                        ESCAPE_TABLES + has_side,
                         _ESCAPE_SET,
-                        counters,
-                        weights,
+                        learnt,
+                        sets,
                         inputs,
                         stretch,
                         squash,
@@ -459,6 +544,9 @@ def code_labels(
             if decoding:
                 plane[y, x] = result
         close_row(padded, y, width)
+    if has_side:
+        counters[:] = learnt[:LABEL_TABLES]
+        weights[:] = sets[:, :LABEL_TABLES]
     if decoding:
         whole = coder[POSITION] == data.size + 3
         return FINE if whole else WRONG_LENGTH, data

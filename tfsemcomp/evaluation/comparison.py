@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 
-from tfsemcomp import api, images, installed, metrics
+from tfsemcomp import api, bitstream, images, installed, metrics
 from tfsemcomp.errors import SemCompError
 from tfsemcomp.evaluation import msroi_log, report, sweep, table
 from tfsemcomp.semantics import roi
@@ -37,6 +37,7 @@ def compare(
     *,
     roi_map: str | None = None,
     first_only: bool = False,
+    limits: bitstream.Limits = bitstream.DEFAULT_LIMITS,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> pathlib.Path:
     """Compresses photos as plain JPEG, and by `msroi_jpeg` to at most the same bytes.
@@ -47,6 +48,7 @@ def compare(
         qualities: of the plain JPEGs, whole numbers.
         roi_map: method or mask; None for the shipped model.
         first_only: take the first photo at the first quality.
+        limits: of the photos and the time to decode each file.
         on_picture: is told how many photos are done, and of how many.
     Returns: the page.
     Raises:
@@ -61,7 +63,7 @@ def compare(
         found, qualities = dict(list(found.items())[:1]), qualities[:1]
     rows: list[table.Row] = []
     for done, (image, path) in enumerate(found.items(), 1):
-        rows += _compress_both(path, image, qualities, out, roi_map)
+        rows += _compress_both(path, image, qualities, out, roi_map, limits)
         table.write(out, table.Table(tuple(rows), {"comparison": "equal bytes"}))
         on_picture(done, len(found))
     records = msroi_log.from_folder(out)
@@ -81,13 +83,19 @@ def _compress_both(
     qualities: Sequence[int],
     out: pathlib.Path,
     method: str | None,
+    limits: bitstream.Limits,
 ) -> list[table.Row]:
     """Compresses a photo both ways at each quality's bytes; two rows a quality."""
-    pixels = images.read(path)
+    pixels = images.read(path, limits=limits)
     roi_map = roi.resolve_map(method, pixels)
     sweep.keep_picture(out, image, pixels, roi_map)
     # Thrice, since the first run of a codec loads and compiles its parts.
-    options = {"metrics": list(metrics.METRICS), "roi_map": roi_map, "repeats": 3}
+    options = {
+        "metrics": list(metrics.METRICS),
+        "roi_map": roi_map,
+        "repeats": 3,
+        "limits": limits,
+    }
     plain, ours = api.load("jpeg"), api.load("msroi_jpeg")
     rows = []
     for quality in qualities:

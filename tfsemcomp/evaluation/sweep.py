@@ -152,6 +152,7 @@ def measure(
     roi_map: np.ndarray | None = None,
     repeats: int = 1,
     observers: Sequence["Observer"] = (),
+    limits: bitstream.Limits = bitstream.DEFAULT_LIMITS,
 ) -> tuple[Row, bytes]:
     """Compresses one picture once, decodes it and measures the result.
 
@@ -163,6 +164,7 @@ def measure(
         roi_map: float [H,W] in [0, 1], for the metrics that need one.
         repeats: how often to encode and decode; the median time counts.
         observers: whose values join those of the metrics.
+        limits: of the picture and the time to decode it.
 
     Returns:
         The row, and the compressed file.
@@ -170,7 +172,7 @@ def measure(
     Raises:
         SemCompError: whatever the codec raises.
     """
-    result = _measured(job, pixels, image, metrics, roi_map, repeats)
+    result = _measured(job, pixels, image, metrics, roi_map, repeats, limits)
     (row,) = _observed([result.row], pixels, [result.decoded], observers)
     return row, result.data
 
@@ -192,12 +194,15 @@ def _measured(
     metrics: Sequence[str],
     roi_map: np.ndarray | None,
     repeats: int,
+    limits: bitstream.Limits,
 ) -> _Result:
     """What a job makes of a picture; the row has no observers' values yet."""
     encode_s, encoded = _timed(
-        lambda: job.codec.encode(pixels, **job.arguments), repeats
+        lambda: job.codec.encode(pixels, limits=limits, **job.arguments), repeats
     )
-    decode_s, decoded = _timed(lambda: job.codec.decompress(encoded.data), repeats)
+    decode_s, decoded = _timed(
+        lambda: job.codec.decompress(encoded.data, limits=limits), repeats
+    )
     if decoded.shape != pixels.shape:
         raise SemCompError(
             f"{job.codec.name} gave back {decoded.shape[1]}x{decoded.shape[0]} pixels "
@@ -257,6 +262,7 @@ def run_sweep(
     workers: int = 1,
     keep_files: bool = True,
     resume: bool = False,
+    limits: bitstream.Limits = bitstream.DEFAULT_LIMITS,
     on_row: Callable[[Row, int, int], None] | None = None,
 ) -> Table:
     """Compresses pictures with codecs at several qualities and tables the results.
@@ -283,6 +289,7 @@ def run_sweep(
         keep_files: keep compressed files, originals and maps, for the report's viewer.
         resume: keep the rows that `out` already holds as far as they still hold
             (reuse.py), and add to them; otherwise the table is made afresh.
+        limits: of the pictures and the time to decode each.
         on_row: called with each new row, the rows done and the rows in all; with
             several workers in the order in which they get done.
 
@@ -335,6 +342,7 @@ def run_sweep(
         repeats=repeats,
         seed=seed,
         out=out if keep_files else None,
+        limits=limits,
     )
     queue = _tasks(pictures, jobs, ledger, workers)
     try:
@@ -439,6 +447,7 @@ class _Options:
     repeats: int
     seed: int
     out: pathlib.Path | None
+    limits: bitstream.Limits
 
 
 def _rows(
@@ -554,7 +563,7 @@ class _Bench:
         """The rows of a task, in the order of its jobs; each failure is a row too."""
         jobs = [self._jobs[index] for index in task.jobs]
         try:
-            pixels = image_files.read(task.path)
+            pixels = image_files.read(task.path, limits=self._options.limits)
             roi_map = _find_map(self._options.roi_map, pixels)
         except Exception as error:  # whatever a broken file or a map's model raises
             for job in jobs:
@@ -605,10 +614,21 @@ class _Bench:
         _set_seed(options.seed)
         kind = (id(job.codec), pixels.shape)
         if kind not in self._warm:
-            job.codec.decompress(job.codec.encode(pixels, **job.arguments).data)
+            # Loading and compiling takes time that no limit of a picture's is about.
+            limits = dataclasses.replace(options.limits, seconds=None)
+            encoded = job.codec.encode(pixels, limits=limits, **job.arguments)
+            job.codec.decompress(encoded.data, limits=limits)
             self._warm.add(kind)
             _set_seed(options.seed)
-        return _measured(job, pixels, image, options.metrics, roi_map, options.repeats)
+        return _measured(
+            job,
+            pixels,
+            image,
+            options.metrics,
+            roi_map,
+            options.repeats,
+            options.limits,
+        )
 
 
 def _set_seed(seed: int) -> None:

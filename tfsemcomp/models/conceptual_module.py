@@ -122,5 +122,5 @@ def export_model(
     files = {table_files.FILE_NAME: lambda path: table_files.save(path, built)}
     signatures = ConceptualModule(model).signatures()
     files |= dict(extras or {})
-    bits = dict.fromkeys(signatures, 16) if half else None
+    bits = 16 if half else 32
     return export.export(signatures, folder, version, files, bits=bits)

@@ -125,6 +125,5 @@ def export_module(
     extras = {}
     if primed is not None:
         extras[context_mixing.FILE_NAME] = lambda p: context_mixing.save(p, primed)
-    signatures = module.signatures()
-    bits = dict.fromkeys(signatures, 16) if half else None
-    return export.export(signatures, folder, version, extras, bits=bits)
+    bits = 16 if half else 32
+    return export.export(module.signatures(), folder, version, extras, bits=bits)

@@ -28,7 +28,7 @@ def export(
     version: int = 1,
     extras: Mapping[str, Callable[[pathlib.Path], None]] | None = None,
     *,
-    bits: Mapping[str, int] | None = None,
+    bits: int | Mapping[str, int] = _FULL,
 ) -> pathlib.Path:
     """Saves signatures as `folder`/`version`, whole or not at all.
 
@@ -42,23 +42,24 @@ def export(
         version: number of the folder that TF Serving reads, >= 1.
         extras: name -> function that writes a further file of the model, such as its
             tables, at the path that it is given.
-        bits: signature -> 16 or 8: in how many bits its float32 weights are stored,
-            which are widened when the graph is loaded. 16 keep 11 significant binary
-            digits; with 8 a matrix or kernel keeps 255 levels for each of its output
-            channels. Others keep 32. What selects tables should, too.
+        bits: 32, 16 or 8: in how many bits float32 weights are stored, which are
+            widened when the graph is loaded; or so by signature, where others keep 32.
+            16 keep 11 significant binary digits; with 8 a matrix or kernel keeps 255
+            levels for each of its output channels. What selects tables should keep 32.
     Returns: the version folder.
     Raises:
         SemCompError: if the folder exists, or the graph holds ops that are not stock.
         ValueError: if `bits` names no signature, or another number.
     """
-    _check_bits(bits or {}, signatures)
+    wanted = dict.fromkeys(signatures, bits) if isinstance(bits, int) else bits
+    _check_bits(wanted, signatures)
     target = pathlib.Path(folder) / str(version)
     if target.exists():
         raise SemCompError(f"{target}: exists; choose another version or remove it.")
     temporary = target.with_name(f".{version}.{os.getpid()}")
     try:
         frozen = {
-            name: _freeze(call, (bits or {}).get(name, _FULL))
+            name: _freeze(call, wanted.get(name, _FULL))
             for name, call in signatures.items()
         }
         tf.saved_model.save(tf.Module(), str(temporary), signatures=frozen)

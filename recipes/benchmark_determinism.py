@@ -2,7 +2,7 @@
 
 Paper:  none; what is promised is in SECURITY.md, what came out in docs/RELIABILITY.md.
 Run:    python recipes/benchmark_determinism.py --images=DATA_DIR/kodak \
-            --codecs=hyperprior,rnn,conceptual,layered,semantic_enhanced
+            --codecs=hyperprior,rnn,conceptual,layered,semantic_enhanced@mode=corrected
 Cost:   for each codec 24 x (2 M + F) encodings and 24 M (2 M + F) decodings, M = 4
         machines and F = `--fresh` photos; whole Kodak photos with hyperprior 20
         minutes on two cores. `--crop=256` takes a fifth.
@@ -31,12 +31,15 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-import tfsemcomp
 from tfsemcomp import images
+from tfsemcomp.codecs import base
 from tfsemcomp.errors import SemCompError
+from tfsemcomp.evaluation import codec_specs
 
 _IMAGES = flags.DEFINE_string("images", None, "Folder of photos.", required=True)
-_CODECS = flags.DEFINE_list("codecs", ["hyperprior"], "Codecs or models to try.")
+_CODECS = flags.DEFINE_list(
+    "codecs", ["hyperprior"], "NAME[:MODEL][:QUALITY][@SETTING=VALUE...] to try."
+)
 _OUT = flags.DEFINE_string("out", "results/determinism", "Folder for the results.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Photos; default: all.", 1)
 _CROP = flags.DEFINE_integer("crop", None, "Side of the middle that is taken.", 16)
@@ -195,8 +198,8 @@ def work(folder: pathlib.Path) -> None:
 
     plan = json.loads((folder / "jobs.json").read_text())
     tf.config.threading.set_intra_op_parallelism_threads(plan["threads"])
-    codec = tfsemcomp.load(plan["codec"])
-    seen = folder / "seen" / plan["codec"].replace("/", "_")
+    codec, settings = parse(plan["codec"])
+    seen = folder / "seen" / hashlib.sha256(plan["codec"].encode()).hexdigest()
     seen.mkdir(parents=True, exist_ok=True)
     with np.load(folder / "photos.npz", allow_pickle=False) as file:
         photos = file["arr_0"]
@@ -204,12 +207,21 @@ def work(folder: pathlib.Path) -> None:
     for job in plan["jobs"]:
         done: list[Any] = []
         for numbers in cut(job.get("numbers", []), job["batch"]):
-            made = codec.compress_batch(list(photos[numbers]))
+            made = codec.compress_batch(list(photos[numbers]), **settings)
             done += [stream.hex() for stream in made]
         for files in cut(job.get("files", []), job["batch"]):
             done += show(codec, files, seen)
         results.append(done)
     (folder / "results.json").write_text(json.dumps(results))
+
+
+def parse(text: str) -> tuple[base.Codec, dict[str, Any]]:
+    """The codec, and how it compresses: at its own quality unless one is named."""
+    jobs = codec_specs.parse(text)
+    settings = dict(jobs[0].arguments)
+    if len(jobs) > 1:
+        del settings["quality"]
+    return jobs[0].codec, settings
 
 
 def cut(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -52,7 +52,7 @@ results: $(STAMP)
 	@if [ -z "$(DATA_DIR)" ]; then echo "error: name the folder that has the 24 Kodak\
 	 pictures in kodak/: make results DATA_DIR=FOLDER" >&2; exit 1; fi
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python recipes/benchmark_codecs.py \
-	 --images="$(DATA_DIR)/kodak" --out=results/codecs --docs=docs --repeats=3 \
+	 --images="$(DATA_DIR)/kodak" --out=results/codecs --docs=docs \
 	 --workers=$(JOBS)
 
 docs: $(STAMP)

@@ -8,12 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
+from absl.testing import parameterized
 
 import tfsemcomp
+from tests import scripts
+from tests.fuzz import samples
 from tests.harness import SemCompTestCase, noise_image, smooth_image
 from tfsemcomp import images
+from tfsemcomp.codecs import base
+from tfsemcomp.serving import manifest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 300
@@ -120,6 +126,33 @@ class KillTest(FaultsTestCase):
                 time.sleep(rng.uniform(0, 0.05))
                 child.kill()
             self.assertIn(target.read_bytes(), contents)
+
+
+class KilledNetworkTest(FaultsTestCase):
+    @parameterized.parameters(
+        *(("compress", name) for name, one in samples.SAMPLES.items() if one.models),
+        ("decompress", "hyperprior"),
+    )
+    def test_files_stay_whole_when_a_network_is_killed(self, command, name):
+        photo, target = self.photos / "photo.png", self.out / "out.tfsc"
+        self.out.mkdir()
+        image = smooth_image(64, 64)
+        images.write(photo, image)
+        folder = str(samples.SAMPLES[name].models())
+        environment = {manifest.ENVIRONMENT_VARIABLE: folder}
+        with mock.patch.dict(os.environ, environment):
+            old = base.get_codec(name).compress(image)
+            target.write_bytes(old)
+            paths = {
+                "compress": (str(photo), str(target), f"--codec={name}"),
+                "decompress": (str(target), str(self.out / "back.png")),
+            }
+            done = scripts.run(
+                "tests/trust/killed_call.py", (command, *paths[command]), self.folder
+            )
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+        self.assertEqual([*self.out.iterdir()], [target])
+        self.assertEqual(target.read_bytes(), old)
 
 
 class FullDiskTest(FaultsTestCase):

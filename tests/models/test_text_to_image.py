@@ -268,13 +268,12 @@ class TextToImageTest(SemCompTestCase):
             TextToImage(SIZE, text).take_text(a_damsm())
 
     def test_parameters_of_small(self):
-        with tf.Graph().as_default():
-            text = damsm.TextSize(1600, 18, 128, 128)
-            model = TextToImage("small", text)
-            model.create_weights()
-            counts = [
-                sum(int(np.prod(w.shape)) for w in weights) / 1e6
-                for weights in (model.trainable_weights, model.judging_weights)
-            ]
+        text = damsm.TextSize(1600, 18, 128, 128)
+        model = TextToImage("small", text)
+        model.create_weights()
+        counts = [
+            sum(int(np.prod(w.shape)) for w in weights) / 1e6
+            for weights in (model.trainable_weights, model.judging_weights)
+        ]
         self.assertAlmostEqual(counts[0], 3.09, delta=0.01)
         self.assertAlmostEqual(counts[1], 6.45, delta=0.01)

@@ -18,24 +18,23 @@ def text(count=2, width=6):
 
 class GeneratorTest(SemCompTestCase):
     def test_the_paper_s_shapes(self):
-        with tf.Graph().as_default():
-            generator = networks.Generator(32, 4, 3, 2, 100)
-            words, sentence, mask = text(2, 256)
-            pictures, mean, _ = generator(tf.zeros([2, 100]), words, sentence, mask)
-            sides = [tuple(picture.shape) for picture in pictures]
-            self.assertEqual(sides, [(2, n, n, 3) for n in (64, 128, 256)])
-            self.assertEqual(mean.shape, (2, 100))
-            self.assertEqual(count(generator.augment), 256 * 400 + 400)
-            # 512x4x4 before and after the gate, then 256, 128, 64 and 32 channels.
-            first = 200 * 16384 + 2 * 16384
-            for n in (256, 128, 64, 32):
-                first += 9 * 2 * n * 2 * n + 4 * n
-            self.assertEqual(count(generator.first), first)
-            block = 9 * 64 * 128 + 256 + 9 * 64 * 64 + 128
-            refinement = 256 * 32 + 2 * block + 9 * 64 * 64 + 128
-            for refine in generator.refinements:
-                self.assertEqual(count(refine), refinement)
-            self.assertEqual([count(c) for c in generator.colours], [9 * 32 * 3] * 3)
+        generator = networks.Generator(32, 4, 3, 2, 100)
+        words, sentence, mask = text(2, 256)
+        pictures, mean, _ = generator(tf.zeros([2, 100]), words, sentence, mask)
+        sides = [tuple(picture.shape) for picture in pictures]
+        self.assertEqual(sides, [(2, n, n, 3) for n in (64, 128, 256)])
+        self.assertEqual(mean.shape, (2, 100))
+        self.assertEqual(count(generator.augment), 256 * 400 + 400)
+        # 512x4x4 before and after the gate, then 256, 128, 64 and 32 channels.
+        first = 200 * 16384 + 2 * 16384
+        for n in (256, 128, 64, 32):
+            first += 9 * 2 * n * 2 * n + 4 * n
+        self.assertEqual(count(generator.first), first)
+        block = 9 * 64 * 128 + 256 + 9 * 64 * 64 + 128
+        refinement = 256 * 32 + 2 * block + 9 * 64 * 64 + 128
+        for refine in generator.refinements:
+            self.assertEqual(count(refine), refinement)
+        self.assertEqual([count(c) for c in generator.colours], [9 * 32 * 3] * 3)
 
     def test_conditions_are_drawn_in_training_only(self):
         tf.keras.utils.set_random_seed(1)
@@ -77,21 +76,20 @@ class GeneratorTest(SemCompTestCase):
 class DiscriminatorTest(SemCompTestCase):
     @parameterized.parameters((64, 4, 512), (128, 5, 512), (256, 6, 512))
     def test_the_paper_s_shapes(self, side, halvings, last):
-        with tf.Graph().as_default():
-            judge = networks.Discriminator(64, halvings)
-            x, sentence = tf.zeros([2, side, side, 3]), tf.zeros([2, 256])
-            features = judge.features(x)
-            self.assertEqual(features.shape, (2, 4, 4, last))
-            for logits in judge(x, sentence):
-                self.assertEqual(logits.shape, (2, 1, 1, 1))
-            expected = 16 * 3 * 64
-            for n in range(1, halvings):
-                expected += 16 * 64 * 2 ** (n - 1) * 64 * 2**n + 2 * 64 * 2**n
-            for n in range(4, halvings):
-                expected += 9 * 64 * 2**n * 64 * 2 ** (n - 1) + 2 * 64 * 2 ** (n - 1)
-            match = 9 * (512 + 256) * 512 + 2 * 512
-            logits = 2 * (16 * 512 + 1)
-            self.assertEqual(count(judge), expected + match + logits)
+        judge = networks.Discriminator(64, halvings)
+        x, sentence = tf.zeros([2, side, side, 3]), tf.zeros([2, 256])
+        features = judge.features(x)
+        self.assertEqual(features.shape, (2, 4, 4, last))
+        for logits in judge(x, sentence):
+            self.assertEqual(logits.shape, (2, 1, 1, 1))
+        expected = 16 * 3 * 64
+        for n in range(1, halvings):
+            expected += 16 * 64 * 2 ** (n - 1) * 64 * 2**n + 2 * 64 * 2**n
+        for n in range(4, halvings):
+            expected += 9 * 64 * 2**n * 64 * 2 ** (n - 1) + 2 * 64 * 2 ** (n - 1)
+        match = 9 * (512 + 256) * 512 + 2 * 512
+        logits = 2 * (16 * 512 + 1)
+        self.assertEqual(count(judge), expected + match + logits)
 
     def test_only_the_match_sees_the_sentence(self):
         tf.keras.utils.set_random_seed(1)

@@ -62,7 +62,7 @@ class LearnedCodecTestCase(SemCompTestCase):
     def use_models(self, root: pathlib.Path) -> None:
         """Lets this folder be that of the models, until the test ends."""
         named = {manifest.ENVIRONMENT_VARIABLE: str(root)}
-        self.enterContext(mock.patch.dict(os.environ, named))
+        self.enter_context(mock.patch.dict(os.environ, named))
 
     def copy_models(self) -> pathlib.Path:
         """A copy of the folder that a test may change."""

@@ -540,7 +540,7 @@ class NetworksTest(SemCompTestCase):
         }
         manifest.add(self.folder, card, default=True)
         named = {manifest.ENVIRONMENT_VARIABLE: str(self.folder)}
-        self.enterContext(mock.patch.dict(os.environ, named))
+        self.enter_context(mock.patch.dict(os.environ, named))
         codec = tfsemcomp.load("conceptual")
         data = codec.compress(IMAGE, quality=5)
         networks = conceptual_module.ConceptualModule(model).signatures()

@@ -27,10 +27,10 @@ class VvcTest(SemCompTestCase):
         self.programs = self.folder / "programs"
         self.programs.mkdir()
         self.environment = {"PATH": str(self.programs), vvc.VTM_CONFIG: ""}
-        self.enterContext(mock.patch.dict(os.environ, self.environment))
+        self.enter_context(mock.patch.dict(os.environ, self.environment))
         self.temporary = self.folder / "name with blanks"
         self.temporary.mkdir()
-        self.enterContext(mock.patch("tempfile.tempdir", str(self.temporary)))
+        self.enter_context(mock.patch("tempfile.tempdir", str(self.temporary)))
 
     def install(self, *names: str, script: str | None = None) -> None:
         fake = FAKE.format(python=sys.executable, path=str(FAKE_PATH))

@@ -21,7 +21,7 @@ class ConceptualCommandsTest(CliTestCase):
     def setUp(self) -> None:
         super().setUp()
         root = {manifest.ENVIRONMENT_VARIABLE: str(conceptual_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.codec = tfsemcomp.load("conceptual")
         self.source, self.other = self.folder / "a.tfsc", self.folder / "b.tfsc"
         self.data = self.codec.compress(IMAGE, quality=7)

@@ -18,7 +18,7 @@ class LayeredCommandsTest(CliTestCase):
     def setUp(self) -> None:
         super().setUp()
         root = {manifest.ENVIRONMENT_VARIABLE: str(layered_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.codec = tfsemcomp.load("layered")
         self.pixels = images.read(self.picture)
         self.target = self.folder / "a.tfsc"

@@ -17,7 +17,7 @@ class SemanticEnhancedCommandsTest(CliTestCase):
     def setUp(self) -> None:
         super().setUp()
         root = {manifest.ENVIRONMENT_VARIABLE: str(semantic_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.codec = tfsemcomp.load("semantic_enhanced")
         self.pixels = images.read(self.picture)
         self.target = self.folder / "a.tfsc"

@@ -18,7 +18,7 @@ LAYERS = {
 class MaterializedTest(SemCompTestCase):
     def setUp(self):
         super().setUp()
-        self.enterContext(layered_codec.known())
+        self.enter_context(layered_codec.known())
         self.source = (str(self.folder / "source"), "train")
         self.out = str(self.folder / "out")
         pictures = (

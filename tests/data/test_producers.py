@@ -16,7 +16,7 @@ from tfsemcomp.serving import manifest
 class ProducersTest(SemCompTestCase):
     def setUp(self):
         super().setUp()
-        self.enterContext(layered_codec.known())
+        self.enter_context(layered_codec.known())
         self.image = smooth_image(24, 36)
 
     def produce(self, text):

@@ -24,7 +24,7 @@ _WIDTHS = "return [document.documentElement.scrollWidth, window.innerWidth]"
 class BrowserTest(clients.PageTestCase):
     def open(self, **size: int) -> chromium.Window:
         """A window with the page and a photo in it."""
-        window = self.enterContext(chromium.window(self.folder, **size))
+        window = self.enter_context(chromium.window(self.folder, **size))
         window.driver.get(self.url)
         field = window.find("#demo-photo input[type=file]")
         field.send_keys(self.file(pictures.png()))

@@ -29,7 +29,7 @@ SHIPPED = [entry.name for entry in catalogue.entries() if entry.models]
 class PageTest(clients.PageTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.client = self.enterContext(clients.client_of(self.url))
+        self.client = self.enter_context(clients.client_of(self.url))
 
     def refuse(self, pattern: str, button: str, *values) -> None:
         """The page tells an error in one line."""
@@ -233,7 +233,7 @@ class LayeredPageTest(clients.PageTestCase):
         super().setUpClass()
 
     def test_captions(self):
-        client = self.enterContext(clients.client_of(self.url))
+        client = self.enter_context(clients.client_of(self.url))
         client.open(self.file(pictures.png()))
         said = client.compress("layered")
         self.assertTrue(said.caption)
@@ -247,7 +247,7 @@ class LayeredPageTest(clients.PageTestCase):
     def test_a_codec_without_a_model(self):
         from gradio_client.exceptions import AppError
 
-        client = self.enterContext(clients.client_of(self.url))
+        client = self.enter_context(clients.client_of(self.url))
         client.open(self.file(pictures.png()))
         with self.assertRaisesRegex(AppError, "not available"):
             client.press("compress", "rnn", None, "quality", 1, 1, 1, "", "uniform")

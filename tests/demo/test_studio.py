@@ -135,7 +135,7 @@ class LayersTest(SemCompTestCase):
 
     def test_captions_and_layers_of_layered(self):
         folder = {manifest.ENVIRONMENT_VARIABLE: str(layered_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, folder))
+        self.enter_context(mock.patch.dict(os.environ, folder))
         said = studio.compress(PHOTO, Wish("layered"), BOUNDS)
         self.assertEqual(said.layers, 3)
         self.assertTrue(said.caption)
@@ -151,7 +151,7 @@ class LayersTest(SemCompTestCase):
 
     def test_layers_of_semantic_enhanced(self):
         folder = {manifest.ENVIRONMENT_VARIABLE: str(semantic_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, folder))
+        self.enter_context(mock.patch.dict(os.environ, folder))
         whole = studio.compress(PHOTO, Wish("semantic_enhanced"), BOUNDS)
         base = studio.show(PHOTO, whole, 1, BOUNDS)
         self.assertEqual([c["type"] for c in base.facts["chunks"]], ["base"])

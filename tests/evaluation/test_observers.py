@@ -142,10 +142,10 @@ class KerasCacheCase(SemCompTestCase):
 
     def setUp(self):
         super().setUp()
-        self.enterContext(mock.patch.dict(os.environ, HOME=str(self.folder)))
+        self.enter_context(mock.patch.dict(os.environ, HOME=str(self.folder)))
         blocked = urllib.error.URLError("blocked")
         where = "keras.src.utils.data_utils.urlretrieve"
-        self.enterContext(mock.patch(where, side_effect=blocked))
+        self.enter_context(mock.patch(where, side_effect=blocked))
         self.cache = self.folder / ".keras" / "models"
         self.cache.mkdir(parents=True)
 

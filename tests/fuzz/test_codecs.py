@@ -38,7 +38,7 @@ class FuzzTestCase(LearnedCodecTestCase):
 
     def setUp(self) -> None:
         SemCompTestCase.setUp(self)
-        self.enterContext(warnings.catch_warnings())
+        self.enter_context(warnings.catch_warnings())
         # Pillow warns of some damage and goes on.
         warnings.simplefilter("ignore")
 

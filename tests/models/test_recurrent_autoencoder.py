@@ -295,6 +295,23 @@ class RecurrentAutoencoderTest(SemCompTestCase):
         )
         np.testing.assert_array_equal(model.predictor(stopped["codes"]), 0)
 
+    def test_mixed_precision_keeps_weights_and_losses_in_float32(self):
+        policies = tf.keras.mixed_precision
+        self.addCleanup(policies.set_global_policy, policies.global_policy())
+        full = compiled(a_model("tiny"))
+        policies.set_global_policy("mixed_bfloat16")
+        mixed = compiled(a_model("tiny"))
+        policies.set_global_policy("float32")
+        mixed.set_weights(full.get_weights())
+        self.assertEqual(mixed.transforms.encoders[0].compute_dtype, "bfloat16")
+        for value in mixed.trainable_variables:
+            self.assertEqual(value.dtype, tf.float32)
+        batch = a_batch()
+        expected, found = full.test_step(batch)["loss"], mixed.test_step(batch)["loss"]
+        np.testing.assert_allclose(found, expected, rtol=0.06)
+        mixed.reset_metrics()
+        self.assertTrue(np.isfinite(mixed.train_step(batch)["loss"]))
+
     @parameterized.parameters(*SIZES)
     def test_weights_round_trip(self, size):
         model = a_model(size, 0.01, machine_weight=None, beta=0.5, masked=0.1)

@@ -23,7 +23,7 @@ class ConceptualEvaluationTestCase(SemCompTestCase):
     def setUp(self):
         super().setUp()
         root = {manifest.ENVIRONMENT_VARIABLE: str(conceptual_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.photos = self.folder / "photos"
         self.photos.mkdir()
         self.pixels = {

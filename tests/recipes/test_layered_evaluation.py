@@ -21,7 +21,7 @@ class LayeredEvaluationTestCase(SemCompTestCase):
     def setUp(self):
         super().setUp()
         root = {manifest.ENVIRONMENT_VARIABLE: str(layered_models.folder())}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.codec = base.get_codec("layered")
 
 

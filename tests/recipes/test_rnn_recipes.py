@@ -48,7 +48,6 @@ class RnnRecipesTest(SemCompTestCase):
             "--feature_layers=conv_pw_1_relu,conv_pw_2_relu",
             "--normalise_features",
             "--learning_rate=1e-9",
-            "--precision=mixed_bfloat16",
         )
         self.assertIsNone(run["network"]["machine_weight"])
         self.assertGreater(run["validation"]["machine"], 0)

@@ -27,7 +27,7 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
         # A copy, for its cards get figures.
         models = shutil.copytree(semantic_models.folder(), self.folder / "models")
         root = {manifest.ENVIRONMENT_VARIABLE: str(models)}
-        self.enterContext(mock.patch.dict(os.environ, root))
+        self.enter_context(mock.patch.dict(os.environ, root))
         self.codec = base.get_codec("semantic_enhanced")
 
     def test_evaluate(self):

@@ -60,7 +60,8 @@ _MOVING = frozenset(
 )
 # Ops whose results leave the grid or its range.
 _ADDING = frozenset(["AddV2", "BiasAdd", "Neg", "Sub"])
-_WEIGHING = frozenset(["Conv2D", "MatMul"])
+_WEIGHING = "Conv2D"
+_SILENT = frozenset(["Const", "NoOp", "Placeholder"])
 
 _Values = dict[str, tf.Tensor]
 
@@ -112,7 +113,7 @@ def _constants(graph: tf.Graph) -> dict[str, np.ndarray]:
 
 def _check(graph: tf.Graph, constants: dict[str, np.ndarray]) -> None:
     """Raises ValueError if the graph cannot be computed exactly."""
-    known = _MOVING | _ADDING | _WEIGHING | set(_RULES)
+    known = {*_MOVING, *_ADDING, _WEIGHING, *_RULES}
     ops = [op for op in graph.get_operations() if op.type not in _SILENT]
     foreign = sorted({op.type for op in ops if _is_real(op)} - known)
     if foreign:
@@ -120,20 +121,17 @@ def _check(graph: tf.Graph, constants: dict[str, np.ndarray]) -> None:
             f"`function` has ops that have no exact form here: {', '.join(foreign)}."
         )
     for op in ops:
-        if op.type not in _WEIGHING:
+        if op.type != _WEIGHING:
             continue
         weights = constants.get(op.inputs[1].name)
         if weights is None:
             raise ValueError(f"`function` weighs {op.name} by what is no constant.")
-        total = abs(weights).sum(axis=tuple(range(weights.ndim - 1))).max()
+        total = abs(weights).sum(axis=(0, 1, 2)).max()
         if total > _LARGEST_SUM:
             raise ValueError(
                 f"`function` has weights in {op.name} that add up to {total:g}; sums "
                 f"are exact up to {_LARGEST_SUM:g}."
             )
-
-
-_SILENT = frozenset(["Const", "NoOp", "Placeholder"])
 
 
 def _is_real(op: tf.Operation) -> bool:
@@ -148,7 +146,7 @@ def _run(op: tf.Operation, values: _Values, constants: dict[str, np.ndarray]) ->
     given = [values[old.name] for old in op.inputs]
     if op.type in _RULES:
         found = _RULES[op.type](op, given, constants)
-    elif op.type in _WEIGHING:
+    elif op.type == _WEIGHING:
         weights = _weights(constants[op.inputs[1].name])
         found = _settle(_same(op, [given[0], weights, *given[2:]]))
     else:

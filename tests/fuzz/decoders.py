@@ -18,6 +18,11 @@ _CAPTIONS = ("A black dog runs through snow.", "Two men, running.", "A red car."
 _WORDS = text.build(_CAPTIONS, vocabulary.build(_CAPTIONS, least=1))
 _HEIGHT, _WIDTH, _CLASSES = 24, 32, 4
 _LIMITS = bitstream.Limits(pixels=2**16, side=1024)
+_ROWS, _COLUMNS = np.mgrid[:_HEIGHT, :_WIDTH]
+_LABELS = [
+    ((_ROWS // 8 + _COLUMNS // 8) % _CLASSES).astype(np.uint8),
+    (_ROWS * _COLUMNS % 3).astype(np.uint8),
+]
 
 
 def container(data: bytes) -> None:
@@ -32,8 +37,9 @@ def container(data: bytes) -> None:
 
 
 def mixing(data: bytes) -> None:
-    """Planes of labels."""
-    plane = context_mixing.decode(data, _HEIGHT, _WIDTH, _CLASSES)
+    """Planes of labels, beside another one if the first byte is odd."""
+    side = _LABELS[0] if data[:1] and data[0] % 2 else None
+    plane = context_mixing.decode(data[1:], _HEIGHT, _WIDTH, _CLASSES, side)
     if plane.shape != (_HEIGHT, _WIDTH) or plane.max() >= _CLASSES:
         raise AssertionError("a plane of another shape or with labels that are none")
 
@@ -60,9 +66,9 @@ def _streams() -> list[bytes]:
 
 
 def _planes() -> list[bytes]:
-    rows, columns = np.mgrid[:_HEIGHT, :_WIDTH]
-    planes = [(rows // 8 + columns // 8) % _CLASSES, (rows * columns) % 3]
-    return [context_mixing.encode(plane.astype(np.uint8), _CLASSES) for plane in planes]
+    alone = [b"\0" + context_mixing.encode(plane, _CLASSES) for plane in _LABELS]
+    beside = context_mixing.encode(_LABELS[1], _CLASSES, _LABELS[0])
+    return [*alone, b"\1" + beside]
 
 
 def _structures() -> list[bytes]:

@@ -188,7 +188,7 @@ def export_module(
     words: Vocabulary,
     text_model: text.TextModel,
     primed: context_mixing.Primed | None = None,
-    bits: Mapping[str, int] | None = None,
+    bits: int | Mapping[str, int] = 32,
 ) -> pathlib.Path:
     """Saves signatures, tables and vocabulary as `folder`/`version`.
 

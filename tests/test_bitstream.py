@@ -493,7 +493,7 @@ class TruncateTest(SemCompTestCase):
 
     def test_something_must_be_left(self):
         data = bitstream.write(HEADER, CHUNKS[1:])
-        with self.assertRaisesRegex(ValueError, "`layers` must be at least 2"):
+        with self.assertRaisesRegex(errors.SemCompError, "must be at least 2"):
             bitstream.truncate(data, 1)
         for layers in (0, -1, 1.0, None, True):
             with self.assertRaisesRegex(ValueError, "`layers`"):

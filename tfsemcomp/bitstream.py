@@ -312,8 +312,8 @@ def truncate(
         allow_torn: as in `read`: the chunks before the damage make a sound stream.
 
     Returns: a valid stream, a prefix of `data`.
-    Raises: as `read`; ValueError also if no chunk would be left; SemCompError naming
-        the smallest size if no layer fits in `max_bytes`.
+    Raises: as `read`; SemCompError also if no chunk would be left, and naming the
+        smallest size if no layer fits in `max_bytes`.
     """
     if not (_is_int(layers) and layers >= 1):
         raise ValueError(f"`layers` must be an integer >= 1, received {layers!r}")
@@ -323,7 +323,8 @@ def truncate(
     stream, ends = _read(data, limits, allow_torn)
     kept = sum(chunk.layer < layers for chunk in stream.chunks)
     if not kept:
-        raise ValueError(
+        # It depends on the stream, which may be anybody's.
+        raise errors.SemCompError(
             f"`layers` must be at least {stream.chunks[0].layer + 1} for this stream, "
             f"whose first chunk is of layer {stream.chunks[0].layer}; received {layers}"
         )

@@ -320,7 +320,7 @@ class PartsTest(LayeredTestCase):
                 picture, np.repeat(128 - layered_models.DARK * lines, 3, axis=-1)
             )
         if "text" not in parts:
-            with self.assertRaisesRegex(ValueError, "`layers` must be at least"):
+            with self.assertRaisesRegex(SemCompError, "`layers` must be at least"):
                 self.codec.decompress(data, layers=1)
 
     @parameterized.parameters(

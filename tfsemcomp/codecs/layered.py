@@ -210,7 +210,7 @@ class LayeredCodec(learned.LearnedCodec):
         _check_filling(stream.header, filling, chunks)
         kept = {c.type: c.payload for c in chunks if c.layer < (layers or 16)}
         if not kept:
-            raise ValueError(
+            raise errors.SemCompError(
                 f"`layers` must be at least {chunks[0].layer + 1} for this "
                 f"stream, whose first layers are left out; received {layers}"
             )

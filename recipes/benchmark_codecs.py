@@ -3,7 +3,7 @@
 Paper:  each codec's own, see its page in docs/.
 Run:    make results DATA_DIR=DIR          (DIR/kodak: the 24 Kodak pictures), or
         python recipes/benchmark_codecs.py --images=DIR/kodak --workers=2
-Cost:   about 1 s a picture and codec and quality, in all some 25 minutes on 2 cores.
+Cost:   1 to 5 s of a core a picture and codec and quality, in all 2,500 of these.
         It can be stopped; the next run measures what is missing.
 Result: DOCS/RESULTS.md, DOCS/images/results_*.png and .svg; OUT/results.csv with every
         file, OUT/report.html to look at them.

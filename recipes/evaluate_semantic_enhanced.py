@@ -219,16 +219,18 @@ class Experiment:
             for title, wanted in zip(self._titles(way), self.perceptions, strict=True):
                 yield Case(title, len(other), self._decompress(other, wanted, **named))
         if "zero base" in self.wanted:
-            yield from self._blind(name, data, picture)
+            yield from self._blind(name, len(plain), data, picture)
 
-    def _blind(self, name: str, data: bytes, picture: np.ndarray) -> Iterator[Case]:
+    def _blind(
+        self, name: str, plain: int, data: bytes, picture: np.ndarray
+    ) -> Iterator[Case]:
         """What the labels of a file alone give."""
         labels = self.codec.labels(data)
         size = len(bitstream.truncate(data, 1))
         blind = semantic_model.Seen(
             np.full_like(picture, _GREY),
             name,
-            8 * len(bitstream.read(data).chunks[0].payload[1:]) / labels.size,
+            8 * plain / labels.size,
             labels,
             semantic_labels.borders(labels),
         )

@@ -312,10 +312,9 @@ class _Parsed:
         prediction = None
         if self.labels.source != "sent":
             info = semantic_labels.segmenter_of(self.labels.segmenter, segmenter)
-            found = semantic_labels.segment(picture, info, classes, self.server)
+            prediction = semantic_labels.predict(picture, info, classes, self.server)
             if self.labels.source == "derived":
-                return found
-            prediction = semantic_labels.Prediction(info.fingerprint, found)
+                return prediction.labels
         return self.labels.decode(*self.size, classes, self.model.primed, prediction)
 
     def seen(self, segmenter: str | None) -> semantic_model.Seen:
@@ -428,8 +427,7 @@ class _Encoder:
         info, server = self._segmenter, self._codec.server
         size = self._image.shape[:2]
         picture = nested.decode(packed, BASES, "base", *size, server)
-        found = semantic_labels.segment(picture, info, self._model.classes, server)
-        return semantic_labels.Prediction(info.fingerprint, found)
+        return semantic_labels.predict(picture, info, self._model.classes, server)
 
     def _encode_labels(
         self, prediction: semantic_labels.Prediction | None

@@ -129,6 +129,13 @@ def segment(
     return labels
 
 
+def predict(
+    picture: np.ndarray, info: ModelInfo, classes: int, server: str | None
+) -> Prediction:
+    """What coder and decoder find in a base picture; arguments as of `segment`."""
+    return Prediction(info.fingerprint, segment(picture, info, classes, server))
+
+
 def smooth(labels: np.ndarray, side: int) -> np.ndarray:
     """Each pixel's most frequent label around it; of equally many, its own one.
 

@@ -60,7 +60,6 @@ _MOVING = frozenset(
 )
 # Ops whose results leave the grid or its range.
 _ADDING = frozenset(["AddV2", "BiasAdd", "Neg", "Sub"])
-_WEIGHING = "Conv2D"
 _SILENT = frozenset(["Const", "NoOp", "Placeholder"])
 
 _Values = dict[str, tf.Tensor]
@@ -92,8 +91,7 @@ def exactly(function: Callable) -> tf.types.experimental.GenericFunction:
         for given, place in zip(tensors, frozen.inputs, strict=True):
             values[place.name] = _settle(given) if given.dtype.is_floating else given
         for op in frozen.graph.get_operations():
-            if op.type not in ("Placeholder", "NoOp"):
-                _run(op, values, constants)
+            _run(op, values, constants)
         found = [tf.cast(values[old.name], old.dtype) for old in frozen.outputs]
         return dict(zip(names, found, strict=True))
 
@@ -113,7 +111,7 @@ def _constants(graph: tf.Graph) -> dict[str, np.ndarray]:
 
 def _check(graph: tf.Graph, constants: dict[str, np.ndarray]) -> None:
     """Raises ValueError if the graph cannot be computed exactly."""
-    known = {*_MOVING, *_ADDING, _WEIGHING, *_RULES}
+    known = {*_MOVING, *_ADDING, *_RULES}
     ops = [op for op in graph.get_operations() if op.type not in _SILENT]
     foreign = sorted({op.type for op in ops if _is_real(op)} - known)
     if foreign:
@@ -121,7 +119,7 @@ def _check(graph: tf.Graph, constants: dict[str, np.ndarray]) -> None:
             f"`function` has ops that have no exact form here: {', '.join(foreign)}."
         )
     for op in ops:
-        if op.type != _WEIGHING:
+        if op.type != "Conv2D":
             continue
         weights = constants.get(op.inputs[1].name)
         if weights is None:
@@ -140,15 +138,14 @@ def _is_real(op: tf.Operation) -> bool:
 
 def _run(op: tf.Operation, values: _Values, constants: dict[str, np.ndarray]) -> None:
     """Adds what an op gives."""
+    if op.type in ("NoOp", "Placeholder"):
+        return
     if op.type == "Const":
         values[op.outputs[0].name] = _constant(constants[op.outputs[0].name])
         return
     given = [values[old.name] for old in op.inputs]
     if op.type in _RULES:
         found = _RULES[op.type](op, given, constants)
-    elif op.type == _WEIGHING:
-        weights = _weights(constants[op.inputs[1].name])
-        found = _settle(_same(op, [given[0], weights, *given[2:]]))
     else:
         found = _same(op, given)
         if op.type in _ADDING and found.dtype.is_floating:
@@ -203,6 +200,13 @@ def _cast(op: tf.Operation, given: list[tf.Tensor], _constants: Any) -> tf.Tenso
     if wanted.is_floating:
         return _settle(given[0])
     return tf.cast(given[0], wanted)
+
+
+def _convolve(
+    op: tf.Operation, given: list[tf.Tensor], constants: dict[str, np.ndarray]
+) -> tf.Tensor:
+    weights = _weights(constants[op.inputs[1].name])
+    return _settle(_same(op, [given[0], weights]))
 
 
 def _multiply(
@@ -260,6 +264,7 @@ def _resize(op: tf.Operation, given: list[tf.Tensor], _constants: Any) -> tf.Ten
 
 _RULES: dict[str, Callable[..., tf.Tensor]] = {
     "Cast": _cast,
+    "Conv2D": _convolve,
     "FusedBatchNormV3": _normalize,
     "Mean": _mean,
     "Mul": _multiply,

@@ -13,7 +13,10 @@ Wrong bytes give wrong symbols or BitstreamError, in time and memory that depend
 shape of `indexes` only; whoever selects tables by a network adds `checks.symbol_check`.
 """
 
+import functools
+import weakref
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +24,9 @@ from tfsemcomp import forking
 from tfsemcomp.entropy import escape
 from tfsemcomp.entropy.tables import Tables, row_starts
 from tfsemcomp.errors import BitstreamError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _INT32 = np.iinfo(np.int32)
 
@@ -39,6 +45,24 @@ def _coder_lookup(tables: Tables) -> np.ndarray:
     plain = tables.lookup.copy()
     plain[tables.starts] = tables.precision
     return np.concatenate([plain, escape.rows(tables.precision)])
+
+
+# By tables, for as long as these live: those of captions have 400,000 numbers.
+_lookups: weakref.WeakKeyDictionary[Tables, "tf.Tensor"] = weakref.WeakKeyDictionary()
+
+
+def _lookup_tensor(tables: Tables) -> "tf.Tensor":
+    tf, _ = _ops()
+    if tables not in _lookups:
+        _lookups[tables] = tf.constant(_coder_lookup(tables))
+    return _lookups[tables]
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape_tensor(shape: tuple[int, ...]) -> "tf.Tensor":
+    """Kept, since TensorFlow 2.14 on Python 3.11 frees no tensor wholly."""
+    tf, _ = _ops()
+    return tf.constant(shape, tf.int32)
 
 
 def _check_indexes(tables: Tables, indexes: np.ndarray) -> np.ndarray:
@@ -149,7 +173,9 @@ class Encoder:
             return
         tf, tfc = _ops()
         with tf.device("/CPU:0"):
-            self._handle = tfc.create_range_encoder([batch], _coder_lookup(tables))
+            self._handle = tfc.create_range_encoder(
+                _shape_tensor((batch,)), _lookup_tensor(tables)
+            )
 
     def put(self, symbols: np.ndarray, indexes: np.ndarray) -> None:
         """Codes symbols, in row-major order within each element.
@@ -199,7 +225,7 @@ class Decoder:
         tf, tfc = _ops()
         with tf.device("/CPU:0"):
             streams = tf.constant(list(data), tf.string)
-            self._handle = tfc.create_range_decoder(streams, _coder_lookup(tables))
+            self._handle = tfc.create_range_decoder(streams, _lookup_tensor(tables))
 
     def take(self, indexes: np.ndarray) -> np.ndarray:
         """Decodes the symbols of one `put`.
@@ -244,7 +270,7 @@ class Decoder:
         tf, tfc = _ops()
         with tf.device("/CPU:0"):
             self._handle, values = tfc.entropy_decode_index(
-                self._handle, indexes, indexes.shape[1:], tf.int32
+                self._handle, indexes, _shape_tensor(indexes.shape[1:]), tf.int32
             )
         # A copy: the tensor's own memory must not be written to.
         return np.array(values)

@@ -31,6 +31,7 @@ answer and stands in brackets; where the judge is also the one who found the lab
 judges its own work.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -184,42 +185,56 @@ class Experiment:
                 f"`cases` must be of {', '.join(CASES)}; received {', '.join(unknown)}."
             )
         self._random = np.random.default_rng(0)
-        self.seconds: dict[str, list[float]] = {"compress": [], "decompress": []}
+        self._segmenter = {"segmenter": _SEGMENTER.value}
+        self._times: dict[str, dict[str, list[float]]] = {}
 
     def cases(self, scene: Scene, name: str, quality: float) -> Iterator[Case]:
         """All pictures of a photo; the plain base picture comes first."""
-        sent = {"label_smoothing": _SMOOTHING.value}
-        found = {"segmenter": _SEGMENTER.value}
-        noisy = self._noisy(scene.labels)
-        data = self._compress(scene, name, quality, labels=scene.labels, **sent)
-        plain = bitstream.read(data).chunks[0].payload[1:]
-        picture = self.codec.decompress(data, layers=1)
-        yield Case(PLAIN, len(plain), picture)
-        sizes = {"free": len(plain), "paid": len(data)}
-        sizes = {way: size for way, size in sizes.items() if way in self.wanted}
-        for number, wanted in enumerate(self.perceptions if sizes else ()):
-            drawn = self._decompress(data, wanted)
-            for way, size in sizes.items():
-                yield Case(self._titles(way)[number], size, drawn)
-        for way, settings in (
-            ("segment", {"mode": "segment", **found, **sent}),
-            ("derived", {"mode": "derived", **found}),
-            (
-                "corrected",
-                {"mode": "corrected", "labels": scene.labels, **found, **sent},
-            ),
-            ("zero labels", {"mode": "none"}),
-            ("noisy", {"labels": noisy, **sent}),
-        ):
-            exact = name in semantic_enhanced.EXACT_BASES
-            if way not in self.wanted or (way == "corrected" and not exact):
-                continue
-            other = self._compress(scene, name, quality, **settings)
-            named = found if way in ("derived", "corrected") else {}
-            for title, wanted in zip(self._titles(way), self.perceptions, strict=True):
-                yield Case(title, len(other), self._decompress(other, wanted, **named))
+        files = {
+            way: self._compress(way, scene, name, quality, settings)
+            for way, settings in self._files(scene, name).items()
+        }
+        first = next(iter(files.values()))
+        plain = len(bitstream.read(first).chunks[0].payload[1:])
+        picture = self.codec.decompress(first, layers=1)
+        yield Case(PLAIN, plain, picture)
+        for way, data in files.items():
+            sizes = {way: len(data)}
+            if way == "paid":
+                sizes = {"free": plain, **sizes}
+            sizes = {case: sizes[case] for case in sizes if case in self.wanted}
+            for number, perception in enumerate(self.perceptions if sizes else ()):
+                drawn = self._decompress(way, data, perception)
+                for case, size in sizes.items():
+                    yield Case(self._titles(case)[number], size, drawn)
         if "zero base" in self.wanted:
-            yield from self._blind(name, len(plain), data, picture)
+            yield from self._blind(name, plain, files["paid"], picture)
+
+    def _files(self, scene: Scene, name: str) -> dict[str, dict[str, Any]]:
+        """What is asked of the codec for the file of each case that has its own."""
+        noisy = self._noisy(scene.labels)
+        sent = {"label_smoothing": _SMOOTHING.value}
+        files = {
+            "paid": {"labels": scene.labels, **sent},
+            "segment": {"mode": "segment", **self._segmenter, **sent},
+            "derived": {"mode": "derived", **self._segmenter},
+            "corrected": {
+                "mode": "corrected",
+                "labels": scene.labels,
+                **self._segmenter,
+                **sent,
+            },
+            "zero labels": {"mode": "none"},
+            "noisy": {"labels": noisy, **sent},
+        }
+        wanted = {
+            "paid" if case in ("free", "zero base") else case for case in self.wanted
+        }
+        if name not in semantic_enhanced.EXACT_BASES:
+            wanted.discard("corrected")
+        if not wanted:
+            raise SemCompError(f"{name} pictures cannot be those of case `corrected`.")
+        return {way: settings for way, settings in files.items() if way in wanted}
 
     def _blind(
         self, name: str, plain: int, data: bytes, picture: np.ndarray
@@ -245,20 +260,36 @@ class Experiment:
         return [f"{way}, perception {wanted:g}" for wanted in self.perceptions]
 
     def _compress(
-        self, scene: Scene, name: str, quality: float, **settings: Any
+        self,
+        way: str,
+        scene: Scene,
+        name: str,
+        quality: float,
+        settings: dict[str, Any],
     ) -> bytes:
-        start = time.perf_counter()
-        data = self.codec.compress(scene.pixels, base=name, quality=quality, **settings)
-        self.seconds["compress"].append(time.perf_counter() - start)
-        return data
+        with self._timed("compress", way):
+            return self.codec.compress(
+                scene.pixels, base=name, quality=quality, **settings
+            )
 
-    def _decompress(
-        self, data: bytes, perception: float, **settings: Any
-    ) -> np.ndarray:
+    def _decompress(self, way: str, data: bytes, perception: float) -> np.ndarray:
+        finds = self._segmenter if way in ("derived", "corrected") else {}
+        with self._timed("decompress", way):
+            return self.codec.decompress(data, perception=perception, **finds)
+
+    @contextlib.contextmanager
+    def _timed(self, what: str, way: str) -> Iterator[None]:
         start = time.perf_counter()
-        picture = self.codec.decompress(data, perception=perception, **settings)
-        self.seconds["decompress"].append(time.perf_counter() - start)
-        return picture
+        yield
+        times = self._times.setdefault(way, {"compress": [], "decompress": []})
+        times[what].append(time.perf_counter() - start)
+
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """What a file took by case, medians: the first of each loads and compiles."""
+        return {
+            way: {what: float(np.median(found)) for what, found in times.items()}
+            for way, times in self._times.items()
+        }
 
     def _noisy(self, labels: np.ndarray) -> np.ndarray:
         """Labels with some squares of another class."""
@@ -368,11 +399,17 @@ def _curve(name: str, metric: str, rows: Sequence[dict[str, Any]]) -> Curve:
 
 def to_markdown(result: dict[str, Any]) -> str:
     """The tables."""
-    seconds = result["seconds"]
     parts = [
         f"# semantic_enhanced on {result['photos']} photos",
-        f"Model {result['model']}; judge {result['judge']}. Seconds a photo: "
-        f"{seconds['compress']:.2f} to code, {seconds['decompress']:.2f} to decode.",
+        f"Model {result['model']}; judge {result['judge']}. `free` and `zero base` are "
+        "of the files of `paid`.",
+        markdown.table(
+            ["file", "seconds to code a photo", "to decode it"],
+            [
+                [way, f"{times['compress']:.2f}", f"{times['decompress']:.2f}"]
+                for way, times in result["seconds"].items()
+            ],
+        ),
     ]
     for name, found in result["bases"].items():
         for quality, cases in found["qualities"].items():
@@ -462,9 +499,7 @@ def main(argv: list[str]) -> None:
                 "qualities": found,
                 "bd_rate": compare(found, ruler),
             }
-    result["seconds"] = {
-        name: float(np.mean(values)) for name, values in experiment.seconds.items()
-    }
+    result["seconds"] = experiment.seconds()
     text = to_markdown(result)
     images.write_atomic(out / "evaluation.md", text.encode("utf-8"))
     content = json.dumps(result, indent=1) + "\n"

@@ -71,6 +71,8 @@ class SemanticEnhancedRecipesTest(SemCompTestCase):
         names = {name: [*one["qualities"]["1"]] for name, one in found.items()}
         self.assertEqual(names["jpeg"], ["base", "free", "derived", "corrected"])
         self.assertEqual(names["jxl"], ["base", "free", "derived"])
+        times = json.loads((some / "smoke" / "evaluation.json").read_text())["seconds"]
+        self.assertEqual([*times], ["paid", "derived", "corrected"])
         facts = json.loads((out / "evaluation.json").read_text())
         told = manifest.default_model("semantic_enhanced").card["results"]
         self.assertEqual(told["data"], f"2 photos of {data}:val")

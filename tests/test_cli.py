@@ -496,6 +496,12 @@ class TruncateTest(CliTestCase):
         self.refuse(2, "not allowed with", *argv, "--layers=1", "--target_bytes=99")
         self.refuse(2, "`target_bpp`", *argv, "--target_bpp=-1")
 
+    def test_too_many_layers(self):
+        for argv in (("info",), ("decompress", self.folder / "b.png")):
+            argv = (argv[0], self.source, *argv[1:])
+            self.refuse(1, "3 layers.*limit", *argv, "--max_layers=2")
+        self.succeed("info", self.source, "--max_layers=3")
+
     def test_info_tells_the_bits_of_each_layer(self):
         status, out, _ = self.run_cli("info", self.source)
         self.assertEqual(status, 0)

@@ -60,6 +60,14 @@ def add_limits(parser: Parser) -> None:
         help=f"Refuse images with a longer side ({default.side}); 0 for no limit.",
     )
     parser.add_flag(
+        "max_layers",
+        type=int,
+        metavar="N",
+        default=default.layers,
+        help=f"Refuse streams of more layers ({default.layers}, which is what the "
+        "format allows); 0 for no limit.",
+    )
+    parser.add_flag(
         "max_pixels_per_byte",
         type=int,
         metavar="N",
@@ -81,6 +89,7 @@ def limits(args: argparse.Namespace) -> bitstream.Limits:
     return bitstream.Limits(
         pixels=args.max_pixels or None,
         side=args.max_side or None,
+        layers=args.max_layers or None,
         pixels_per_byte=args.max_pixels_per_byte or None,
         seconds=args.max_seconds or None,
     )

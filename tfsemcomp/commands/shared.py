@@ -42,39 +42,25 @@ def add_torn(parser: Parser) -> None:
     )
 
 
+# The flag of each limit that is a whole number, and what it refuses.
+_LIMITS = {
+    "pixels": ("max_pixels", "images with more pixels"),
+    "side": ("max_side", "images with a longer side"),
+    "layers": ("max_layers", "streams of more layers"),
+    "pixels_per_byte": (
+        "max_pixels_per_byte",
+        "files that declare more pixels for each of their bytes",
+    ),
+}
+
+
 def add_limits(parser: Parser) -> None:
     """Adds the limits of the size of images and the time that they take."""
-    default = bitstream.Limits()
-    parser.add_flag(
-        "max_pixels",
-        type=int,
-        metavar="N",
-        default=default.pixels,
-        help=f"Refuse images with more pixels ({default.pixels}); 0 for no limit.",
-    )
-    parser.add_flag(
-        "max_side",
-        type=int,
-        metavar="N",
-        default=default.side,
-        help=f"Refuse images with a longer side ({default.side}); 0 for no limit.",
-    )
-    parser.add_flag(
-        "max_layers",
-        type=int,
-        metavar="N",
-        default=default.layers,
-        help=f"Refuse streams of more layers ({default.layers}, which is what the "
-        "format allows); 0 for no limit.",
-    )
-    parser.add_flag(
-        "max_pixels_per_byte",
-        type=int,
-        metavar="N",
-        default=default.pixels_per_byte,
-        help="Refuse files that declare more pixels for each of their bytes "
-        f"({default.pixels_per_byte}); 0 for no limit.",
-    )
+    defaults = bitstream.Limits()
+    for limit, (flag, refused) in _LIMITS.items():
+        default = getattr(defaults, limit)
+        text = f"Refuse {refused} ({default}); 0 for no limit."
+        parser.add_flag(flag, type=int, metavar="N", default=default, help=text)
     parser.add_flag(
         "max_seconds",
         type=float,
@@ -86,13 +72,10 @@ def add_limits(parser: Parser) -> None:
 
 def limits(args: argparse.Namespace) -> bitstream.Limits:
     """The limits that the arguments ask for."""
-    return bitstream.Limits(
-        pixels=args.max_pixels or None,
-        side=args.max_side or None,
-        layers=args.max_layers or None,
-        pixels_per_byte=args.max_pixels_per_byte or None,
-        seconds=args.max_seconds or None,
-    )
+    values = {
+        limit: getattr(args, flag) or None for limit, (flag, _) in _LIMITS.items()
+    }
+    return bitstream.Limits(seconds=args.max_seconds or None, **values)
 
 
 def add_batch(parser: Parser) -> None:

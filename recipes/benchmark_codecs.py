@@ -136,6 +136,8 @@ def _with_models(name: str) -> list[Entry]:
     for model in sorted(models, key=lambda model: not model.default):
         codec = tfsemcomp.load(name if model.default else model.name)
         source = f"{model.name}, version {model.version}"
+        if "summary" in model.card:
+            source += f": {model.card['summary']}"
         entries.append(Entry(codec, source, qualities_of(codec)))
     return entries
 
@@ -239,6 +241,8 @@ def write_results(
     parts = [
         *_head(found),
         "## Codecs",
+        "All are measured on the same pictures, also models that are for others: what "
+        "they do there is told in their cards and on their pages.",
         _codec_table(entries, missing),
         "## Rate and quality",
         *(_figure(name, found) for name in _KEY_FIGURES if name in names),

@@ -54,6 +54,8 @@ QUALITIES: dict[str, tuple[float, ...]] = {
     "heif": (5, 10, 20, 30, 40, 50, 60),
     "jxl": (10, 30, 50, 65, 75, 85, 90),
     "jpeg2000": (15, 20, 30, 40, 50, 60),
+    # Of 100 its base takes 6 bits for each pixel.
+    "semantic_enhanced": (1, 17, 34, 51, 67, 83),
 }
 # For codecs not named above: all whole qualities of a short range, or so many.
 _SHORT_RANGE = 10

@@ -42,6 +42,10 @@ _COLOURS = (
 _MARKS = "os^Dv"
 _LEVEL = "#444444"
 _SIZE_INCHES = (7.0, 3.9)
+# Of a line of the legend, beside which the plot stands.
+_LINE_INCHES = 0.18
+# More decades than these have labels at whole powers of ten only.
+_MOST_DECADES = 1.5
 _DPI = 150
 _MARGIN = 0.05
 # At equal quality of which metric the speed plot counts bits.
@@ -263,8 +267,15 @@ def _curves_figure(
     _fit(axes, group, rate_scale, level)
     axes.set_xlabel("bits per pixel")
     axes.set_ylabel(summary.axis_label(metric))
-    figure.legend(loc="outside right upper")
+    _add_legend(figure)
     return figure
+
+
+def _add_legend(figure: "Figure") -> None:
+    """At the right; the figure grows with it."""
+    legend = figure.legend(loc="outside right upper")
+    needed = _LINE_INCHES * (len(legend.get_texts()) + 1)
+    figure.set_figheight(max(_SIZE_INCHES[1], needed))
 
 
 def _line(curve: Curve, style: dict[str, Any]) -> dict[str, Any]:
@@ -314,7 +325,10 @@ def _label_plainly(axes: "Axes", base: int = 10) -> None:
     from matplotlib import ticker
 
     axes.set_xscale("log", base=base)
+    low, high = axes.get_xlim()
     steps = (1.0, 2.0, 5.0) if base == 10 else (1.0, 1.5)
+    if base == 10 and high > low * base**_MOST_DECADES:
+        steps = (1.0,)
     axes.xaxis.set_major_locator(ticker.LogLocator(base=base, subs=steps))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
@@ -341,7 +355,7 @@ def _speed_figure(
             axes.set_ylabel(
                 f"bits saved against {reference}, %\n(equal {metric.label})"
             )
-            figure.legend(loc="outside right upper")
+            _add_legend(figure)
     return figure
 
 

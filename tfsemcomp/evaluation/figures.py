@@ -329,7 +329,7 @@ def _label_plainly(axes: "Axes", base: int = 10) -> None:
     steps = (1.0, 2.0, 5.0) if base == 10 else (1.0, 1.5)
     if base == 10 and high > low * base**_MOST_DECADES:
         steps = (1.0,)
-    axes.xaxis.set_major_locator(ticker.LogLocator(base=base, subs=steps))
+    axes.xaxis.set_major_locator(ticker.LogLocator(base, steps, numticks=12))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 

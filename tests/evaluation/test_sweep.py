@@ -10,6 +10,7 @@ import signal
 from unittest import mock
 
 import numpy as np
+import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.harness import SemCompTestCase, smooth_image
@@ -276,6 +277,12 @@ class SweepTest(SemCompTestCase):
         both = values([3, 4], 0)
         self.assertEqual(both | values([4], 0), both)
         self.assertNotEqual(values([3, 4], 1), both)
+
+    def test_networks_are_not_compiled_anew_for_each_row(self):
+        # Which is what setting TensorFlow's seed makes the next call do.
+        with mock.patch.object(tf.random, "set_seed") as reset:
+            sweep.run_sweep([ToyCodec()], self.photos, self.out, [3, 4], ["psnr"])
+        reset.assert_not_called()
 
     def test_observers_add_their_columns(self):
         loaded = []

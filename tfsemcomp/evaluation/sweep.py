@@ -21,7 +21,6 @@ import os
 import pathlib
 import random
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -281,7 +280,7 @@ def run_sweep(
             takes (a method's name, a mask's path), or a function from pixels to a map.
         settings: further keywords of `compress`, by codec name.
         repeats: how often to encode and decode; the median time counts.
-        seed: of the generators of random numbers, set anew before each row, so that
+        seed: of Python's and NumPy's random numbers, set anew before each row, so that
             rows depend on neither order nor workers.
         workers: how many processes to use, 1 for this one alone. More need codecs that
             have a name in the registry, maps by name, and a script that guards its
@@ -632,10 +631,10 @@ class _Bench:
 
 
 def _set_seed(seed: int) -> None:
+    # Not TensorFlow's: setting that makes the next call compile anew, which would count
+    # as the codec's time; and ops of models are told their seeds (serving.allowed_ops).
     random.seed(seed)
     np.random.seed(seed)
-    if "tensorflow" in sys.modules:
-        sys.modules["tensorflow"].random.set_seed(seed)
 
 
 def _labels_digest(labels: "LabelSource | None") -> str | None:

@@ -346,7 +346,10 @@ def _circumstances(results: Table) -> list[str]:
     meta = results.meta
     machine = meta["machine"]
     flag = f" --repeats={_REPEATS.value}" if _REPEATS.value > 1 else ""
-    processes = ", ".join(map(str, meta["workers"]))
+    processes = ", ".join(
+        f"{number}, of one thread each" if number > 1 else "1"
+        for number in meta["workers"]
+    )
     versions = ", ".join(f"{name} {text}" for name, text in meta["versions"].items())
     facts = [
         "Command: `python recipes/benchmark_codecs.py --images=DIR "

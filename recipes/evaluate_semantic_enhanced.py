@@ -184,6 +184,12 @@ class Experiment:
             raise SemCompError(
                 f"`cases` must be of {', '.join(CASES)}; received {', '.join(unknown)}."
             )
+        inexact = sorted(set(_BASES.value) - set(semantic_enhanced.EXACT_BASES))
+        if inexact and set(self.wanted) == {"corrected"}:
+            raise SemCompError(
+                f"`cases` leaves nothing of {', '.join(inexact)}: `corrected` is of "
+                f"{', '.join(semantic_enhanced.EXACT_BASES)}."
+            )
         self._random = np.random.default_rng(0)
         self._segmenter = {"segmenter": _SEGMENTER.value}
         self._times: dict[str, dict[str, list[float]]] = {}
@@ -199,9 +205,8 @@ class Experiment:
         picture = self.codec.decompress(first, layers=1)
         yield Case(PLAIN, plain, picture)
         for way, data in files.items():
-            sizes = {way: len(data)}
-            if way == "paid":
-                sizes = {"free": plain, **sizes}
+            free = {"free": plain} if way == "paid" else {}
+            sizes = {**free, way: len(data)}
             sizes = {case: sizes[case] for case in sizes if case in self.wanted}
             for number, perception in enumerate(self.perceptions if sizes else ()):
                 drawn = self._decompress(way, data, perception)
@@ -232,8 +237,6 @@ class Experiment:
         }
         if name not in semantic_enhanced.EXACT_BASES:
             wanted.discard("corrected")
-        if not wanted:
-            raise SemCompError(f"{name} pictures cannot be those of case `corrected`.")
         return {way: settings for way, settings in files.items() if way in wanted}
 
     def _blind(

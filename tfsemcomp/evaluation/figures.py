@@ -271,9 +271,9 @@ def _curves_figure(
     return figure
 
 
-def _add_legend(figure: "Figure") -> None:
-    """At the right; the figure grows with it."""
-    legend = figure.legend(loc="outside right upper")
+def _add_legend(figure: "Figure", *entries: Iterable[Any]) -> None:
+    """At the right, of what has labels or of handles and labels; the figure grows."""
+    legend = figure.legend(*entries, loc="outside right upper")
     needed = _LINE_INCHES * (len(legend.get_texts()) + 1)
     figure.set_figheight(max(_SIZE_INCHES[1], needed))
 
@@ -412,5 +412,5 @@ def _dials_figure(dials: Sequence[Dial]) -> "Figure":
         axes.set_xlim(-_MARGIN, 1 + _MARGIN)
         axes.set_xlabel("machine_weight")
         axes.set_ylabel(dial.label)
-    figure.legend(handles.values(), handles, loc="outside right upper")
+    _add_legend(figure, handles.values(), handles)
     return figure
